@@ -1,0 +1,1 @@
+"""WHAT the chip computes: the bit-accurate integer model of the processor."""

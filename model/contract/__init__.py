@@ -1,0 +1,1 @@
+"""What model and hardware agree on: numbers and names, standard library only."""

@@ -1,0 +1,488 @@
+"""The chip's configuration: choose -> derive -> check.
+
+Choices are fields; everything else is a property; each cross-constraint refuses at construction,
+in one sentence. A user's own configuration is a TOML file with the same field names.
+
+Sizes follow the house's axes: C input channels, K kernels, H W map, R kernel side, I fan-in,
+J neurons. Maps are stored position by position with the channel innermost, so the flat index of
+(y, x, k) in an (H, W, K) map is ``(y * W + x) * K + k``.
+"""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from model.contract import event, noise
+from model.contract.formats import Format, signed_format
+from model.contract.refusal import Refusal
+
+
+class Rule(StrEnum):
+    """How the layers learn."""
+
+    NONE = "none"  #: inference only: the learning hardware is absent
+    SHALLOW = "shallow"  #: the readout alone learns
+    DRTP = "drtp"  #: hidden layers follow a fixed random vector that the label selects
+    SDFA = "sdfa"  #: hidden layers follow a fixed projection of the error's sign
+    DFA = "dfa"  #: hidden layers follow a fixed projection of the ternary error
+
+
+class Pooling(StrEnum):
+    """How rectified potentials of a pooling cell become one feature."""
+
+    AVERAGE = "average"  #: their sum (the division is part of the feature shift)
+    MAX = "max"  #: their maximum
+
+
+class Activation(StrEnum):
+    """Saturating activation of a hidden neuron."""
+
+    TANH = "tanh"  #: hard tanh: shift, then saturate
+    SIGN = "sign"  #: +1 from zero upwards, -1 below: no multiplier in the next layer
+
+
+class Gate(StrEnum):
+    """Derivative of the activation, as a gate on the modulation."""
+
+    BOX = "box"  #: closed where the pre-activation is saturated on either side
+    ONE_SIDED = "one_sided"  #: closed where it is saturated on the side it is driven to
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One convolution stage: `kernels` K of `size` R x R, rectified, pooled, quantised."""
+
+    kernels: int
+    size: int
+    padding: int = 0
+    pool: int = 1
+    pooling: Pooling = Pooling.AVERAGE
+    shift: int = 0  #: feature = pooled >> shift, saturated
+    kernel_bits: int = 8  #: 2 makes kernels ternary: additions only
+    feature_bits: int = 8
+    bank: str = "gabor"  #: "gabor", "random", or the path of an .npy file of (K, C, R, R) codes
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """One hidden layer of `neurons` J."""
+
+    neurons: int
+    shift: int  #: activation = pre-activation >> shift, saturated
+    rate_shift: int  #: learning rate 2**-rate_shift
+    threshold: int  #: pre-activation from which the gate calls a neuron saturated
+    activation: Activation = Activation.TANH
+    spread: int = 10  #: initial weights are uniform in -spread..spread
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The output layer, one neuron a class."""
+
+    classes: int
+    shift: int  #: score = (pre-activation >> shift) + 128, saturated: a hard sigmoid
+    rate_shift: int  #: learning rate 2**-rate_shift
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How the chip learns, and what each rule may choose."""
+
+    rule: Rule = Rule.DRTP
+    gate: Gate = Gate.ONE_SIDED
+    density: int = 4  #: labels per neuron whose modulation is not zero; all classes: dense
+    error_scaled: bool = False  #: drtp only: scale the modulation by the label's own error
+    error_shift: int = 6  #: of the scaled modulation
+    error_threshold: int = 48  #: dfa: errors below it in magnitude count as zero
+    schedule: tuple[int, ...] = (0, 1, 1, 2, 3)  #: added to all rate shifts, in equal parts of fit
+    lfsr_bits: int = 16
+
+
+#: Codes of the scaled modulation lie in -15..15.
+SCALED_MODULATION = Format(5, signed=True, symmetric=True)
+TERNARY = Format(2, signed=True, symmetric=True)
+SCORE = Format(8)
+ERROR = Format(9, signed=True, symmetric=True)
+
+
+@dataclass(frozen=True)
+class ConvShape:
+    """Derived sizes and formats of one convolution stage."""
+
+    channels: int
+    kernels: int
+    height: int
+    width: int
+    map_height: int
+    map_width: int
+    out_height: int
+    out_width: int
+    lanes: int
+    groups: int
+    value: Format
+    kernel: Format
+    potential: Format
+    pooled: Format
+    feature: Format
+
+    @property
+    def features(self) -> int:
+        """Features a sample, zero or not."""
+        return self.out_height * self.out_width * self.kernels
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """Derived sizes and formats of one fully-connected layer (hidden or readout)."""
+
+    name: str
+    inputs: int  #: rows of the weight matrix; the readout's bias is its last row
+    outputs: int
+    lanes: int
+    groups: int
+    value: Format  #: of its inputs
+    weight: Format
+    sum: Format  #: of its pre-activations
+    modulation: Format  #: of what multiplies the inputs in an update
+    learns: bool
+    saturating: bool  #: sums saturate, because a host may repeat an event
+    rate_shift: int
+
+
+@dataclass(frozen=True)
+class ChipConfig:
+    """All choices of a chip. Raises `Refusal` in one sentence where they do not fit together."""
+
+    name: str
+    height: int
+    width: int
+    hidden: tuple[Hidden, ...]
+    readout: Readout
+    channels: int = 1
+    pixel_bits: int = 8
+    conv: tuple[Conv, ...] = ()
+    learning: Learning = field(default_factory=Learning)
+    weight_bits: int = 8
+    lanes: int = 16
+    counters: bool = True  #: False leaves the counter bank out of the hardware
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+        _check_stages(self)
+        _check_learning(self)
+
+    # -- derived: formats ---------------------------------------------------------------------
+
+    @property
+    def pixel(self) -> Format:
+        """Format of a pixel's code."""
+        return Format(self.pixel_bits)
+
+    @property
+    def time_top(self) -> int:
+        """Time at which nothing fires any more: that of a pixel of zero."""
+        return self.pixel.high
+
+    @property
+    def weight(self) -> Format:
+        """Format of every learned weight."""
+        return Format(self.weight_bits, signed=True, symmetric=True)
+
+    def activation(self, layer: int) -> Format:
+        """Format of the activations of hidden layer `layer` (from 0)."""
+        if self.hidden[layer].activation is Activation.SIGN:
+            return TERNARY
+        return Format(8, signed=True, symmetric=True)
+
+    @property
+    def bias_code(self) -> int:
+        """Code of the constant input that the readout's bias row multiplies."""
+        return self.activation(-1).high
+
+    @property
+    def modulation(self) -> Format:
+        """Format of the hidden layers' modulation under the rule."""
+        if self.learning.rule is Rule.DRTP:
+            return SCALED_MODULATION if self.learning.error_scaled else TERNARY
+        if self.learning.rule in (Rule.SDFA, Rule.DFA):
+            return Format(self.readout.classes.bit_length() + 1, signed=True, symmetric=True)
+        return TERNARY
+
+    @property
+    def needs_error(self) -> bool:
+        """Whether hidden layers wait for the readout's error before they learn."""
+        rule = self.learning.rule
+        scaled = rule is Rule.DRTP and self.learning.error_scaled
+        return scaled or rule in (Rule.SDFA, Rule.DFA)
+
+    @property
+    def error_threshold(self) -> int:
+        """Magnitude from which an error counts in the sdfa and dfa rules: sdfa takes any."""
+        return 1 if self.learning.rule is Rule.SDFA else self.learning.error_threshold
+
+    @property
+    def hidden_learns(self) -> bool:
+        """Whether hidden layers learn."""
+        return self.learning.rule in (Rule.DRTP, Rule.SDFA, Rule.DFA)
+
+    @property
+    def rate_steps(self) -> int:
+        """Number of rate steps the hardware knows: 0 up to the schedule's greatest."""
+        return max(self.learning.schedule) + 1
+
+    # -- derived: shapes ----------------------------------------------------------------------
+
+    @cached_property
+    def conv_shapes(self) -> tuple[ConvShape, ...]:
+        """One shape a convolution stage, in order."""
+        shapes: list[ConvShape] = []
+        channels, height, width, value = self.channels, self.height, self.width, self.pixel
+        for stage in self.conv:
+            map_height = height + 2 * stage.padding - stage.size + 1
+            map_width = width + 2 * stage.padding - stage.size + 1
+            lanes = min(self.lanes, stage.kernels)
+            kernel = Format(stage.kernel_bits, signed=True, symmetric=True)
+            potential = signed_format(channels * stage.size**2 * value.high * kernel.high)
+            cell = stage.pool**2 if stage.pooling is Pooling.AVERAGE else 1
+            shape = ConvShape(
+                channels=channels,
+                kernels=stage.kernels,
+                height=height,
+                width=width,
+                map_height=map_height,
+                map_width=map_width,
+                out_height=map_height // stage.pool,
+                out_width=map_width // stage.pool,
+                lanes=lanes,
+                groups=-(-stage.kernels // lanes),
+                value=value,
+                kernel=kernel,
+                potential=potential,
+                pooled=Format((cell * potential.high).bit_length()),
+                feature=Format(stage.feature_bits),
+            )
+            shapes.append(shape)
+            channels, height, width = stage.kernels, shape.out_height, shape.out_width
+            value = shape.feature
+        return tuple(shapes)
+
+    @cached_property
+    def layer_shapes(self) -> tuple[LayerShape, ...]:
+        """One shape a fully-connected layer: the hidden layers in order, then the readout."""
+        shapes: list[LayerShape] = []
+        if self.conv:
+            inputs, value = self.conv_shapes[-1].features, self.conv_shapes[-1].feature
+        else:
+            inputs, value = self.height * self.width * self.channels, self.pixel
+        sizes = [layer.neurons for layer in self.hidden] + [self.readout.classes]
+        rates = [layer.rate_shift for layer in self.hidden] + [self.readout.rate_shift]
+        for number, (outputs, rate_shift) in enumerate(zip(sizes, rates, strict=True)):
+            last = number == len(self.hidden)
+            lanes = min(self.lanes, outputs)
+            rows = inputs + last
+            shapes.append(
+                LayerShape(
+                    name="readout" if last else f"hidden{number + 1}",
+                    inputs=rows,
+                    outputs=outputs,
+                    lanes=lanes,
+                    groups=-(-outputs // lanes),
+                    value=value,
+                    weight=self.weight,
+                    sum=signed_format(rows * max(value.high, -value.low) * self.weight.high),
+                    modulation=ERROR if last else self.modulation,
+                    learns=self.learning.rule is not Rule.NONE and (last or self.hidden_learns),
+                    saturating=number == 0 and not self.conv,
+                    rate_shift=rate_shift,
+                )
+            )
+            if not last:
+                inputs, value = outputs, self.activation(number)
+        return tuple(shapes)
+
+    # -- identity -----------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """The choices as plain values, in the form of a TOML file."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all choices: equal exactly where two chips are."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def with_rule(self, rule: str) -> "ChipConfig":
+        """The same chip under another rule ("drtp-scaled" is drtp scaled by the label's error)."""
+        scaled = rule == "drtp-scaled"
+        learning = dataclasses.replace(
+            self.learning, rule=_choice(Rule, "drtp" if scaled else rule, "learning.rule")
+        )
+        if rule in ("drtp", "drtp-scaled"):
+            learning = dataclasses.replace(learning, error_scaled=scaled)
+        return dataclasses.replace(self, learning=learning)
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+def from_dict(data: dict[str, Any]) -> ChipConfig:
+    """Build a configuration from plain values; unknown or missing fields are refused by name."""
+    return _record(ChipConfig, data, "the configuration")
+
+
+def from_toml(path: Path | str) -> ChipConfig:
+    """Read a configuration from a TOML file."""
+    path = Path(path)
+    try:
+        data = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise Refusal(f"cannot read configuration {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refusal(f"configuration {path} is not TOML: {error}") from error
+    return from_dict(data)
+
+
+_PARTS: dict[str, type] = {
+    "conv": Conv,
+    "hidden": Hidden,
+    "readout": Readout,
+    "learning": Learning,
+}
+_CHOICES: dict[str, type[StrEnum]] = {
+    "rule": Rule,
+    "gate": Gate,
+    "pooling": Pooling,
+    "activation": Activation,
+}
+
+
+def _choice(kind: type[StrEnum], value: Any, where: str) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        names = ", ".join(kind)
+        raise Refusal(f"{where} must be one of {names}, not {value!r}") from None
+
+
+def _record(kind: type, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise Refusal(f"{where} must be a table of fields, not {data!r}")
+    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
+    for name in data:
+        if name not in fields:
+            raise Refusal(f"{where} has no field {name!r}; it has {', '.join(fields)}")
+    values: dict[str, Any] = {}
+    for name, entry in fields.items():
+        if name not in data:
+            if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
+                raise Refusal(f"{where} lacks the field {name!r}")
+            continue
+        values[name] = _field(name, entry, data[name], where)
+    return kind(**values)
+
+
+def _field(name: str, entry: "dataclasses.Field[Any]", value: Any, where: str) -> Any:
+    place = name if where == "the configuration" else f"{where}.{name}"
+    if name in _CHOICES:
+        return _choice(_CHOICES[name], value, place)
+    if name in ("conv", "hidden"):
+        if not isinstance(value, list | tuple):
+            raise Refusal(f"{place} must be a list of tables, not {value!r}")
+        return tuple(_record(_PARTS[name], part, f"{name}{n + 1}") for n, part in enumerate(value))
+    if name in _PARTS:
+        return _record(_PARTS[name], value, name)
+    if name == "schedule":
+        if not isinstance(value, list | tuple) or not all(type(step) is int for step in value):
+            raise Refusal(f"{place} must be a list of integers, not {value!r}")
+        return tuple(value)
+    if type(value) is not entry.type:
+        raise Refusal(f"{place} must be {entry.type.__name__}, not {value!r}")
+    return value
+
+
+# -- checking -----------------------------------------------------------------------------------
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise Refusal(f"{name} must be {low} to {high}, not {value}")
+
+
+def _check_ranges(config: ChipConfig) -> None:
+    if not config.name.replace("-", "_").isidentifier():
+        raise Refusal(f"name must be letters, digits and dashes, not {config.name!r}")
+    _within("height", config.height, 1, 1 << event.Y_BITS)
+    _within("width", config.width, 1, 1 << event.X_BITS)
+    _within("channels", config.channels, 1, 1 << event.CHANNEL_BITS)
+    _within("pixel_bits", config.pixel_bits, 1, event.TIME_BITS)
+    _within("weight_bits", config.weight_bits, 2, 16)
+    _within("lanes", config.lanes, 1, 32)
+    _within("readout.classes", config.readout.classes, 2, 1 << event.LABEL_BITS)
+    _within("readout.shift", config.readout.shift, 0, 24)
+    if not 1 <= len(config.hidden) <= 2:
+        raise Refusal(f"hidden must be one or two layers, not {len(config.hidden)}")
+    if len(config.conv) > 2:
+        raise Refusal(f"conv must be at most two stages, not {len(config.conv)}")
+
+
+def _check_stages(config: ChipConfig) -> None:
+    for number, stage in enumerate(config.conv):
+        where = f"conv{number + 1}"
+        _within(f"{where}.kernels", stage.kernels, 1, 1024)
+        _within(f"{where}.size", stage.size, 1, 15)
+        _within(f"{where}.padding", stage.padding, 0, stage.size - 1)
+        _within(f"{where}.pool", stage.pool, 1, 16)
+        _within(f"{where}.shift", stage.shift, 0, 24)
+        _within(f"{where}.kernel_bits", stage.kernel_bits, 2, 8)
+        _within(f"{where}.feature_bits", stage.feature_bits, 1, 8)
+        shape = config.conv_shapes[number]
+        if min(shape.map_height, shape.map_width) < 1:
+            raise Refusal(
+                f"{where}.size {stage.size} does not fit its {shape.height} x {shape.width} input"
+            )
+        if shape.map_height % stage.pool or shape.map_width % stage.pool:
+            raise Refusal(
+                f"{where}.pool must divide its {shape.map_height} x {shape.map_width} map, "
+                f"not {stage.pool}"
+            )
+    for number, layer in enumerate(config.hidden):
+        where = f"hidden{number + 1}"
+        _within(f"{where}.neurons", layer.neurons, 1, 1 << len(noise.MASK_BASIS))
+        _within(f"{where}.shift", layer.shift, 0, 24)
+        _within(f"{where}.spread", layer.spread, 0, config.weight.high)
+        _within(f"{where}.threshold", layer.threshold, 1, 1 << 24)
+        lanes = config.layer_shapes[number].lanes
+        if layer.neurons % lanes:
+            raise Refusal(
+                f"{where}.neurons must be a multiple of lanes ({lanes}), not {layer.neurons}"
+            )
+
+
+def _check_learning(config: ChipConfig) -> None:
+    learning, classes = config.learning, config.readout.classes
+    _within("learning.density", learning.density, 1, classes)
+    _within("learning.error_shift", learning.error_shift, 0, 8)
+    _within("learning.error_threshold", learning.error_threshold, 1, ERROR.high)
+    if learning.error_scaled and learning.rule is not Rule.DRTP:
+        raise Refusal("learning.error_scaled belongs to the rule drtp alone")
+    if learning.lfsr_bits not in noise.TAPS:
+        widths = ", ".join(map(str, noise.TAPS))
+        raise Refusal(f"learning.lfsr_bits must be one of {widths}, not {learning.lfsr_bits}")
+    if not learning.schedule:
+        raise Refusal("learning.schedule must name at least one step")
+    for step in learning.schedule:
+        _within("learning.schedule's steps", step, 0, (1 << event.RATE_BITS) - 1)
+    for shape in config.layer_shapes:
+        greatest = shape.rate_shift + config.rate_steps - 1
+        _within(f"{shape.name}.rate_shift", shape.rate_shift, 1, 24)
+        if shape.learns and greatest > learning.lfsr_bits:
+            raise Refusal(
+                f"{shape.name}.rate_shift reaches {greatest} with the schedule, more than the "
+                f"{learning.lfsr_bits} bits of the LFSR: rounding would be biased"
+            )

@@ -1,0 +1,88 @@
+"""The 32-bit input word: an event, or the mark that ends a sample.
+
+Events of a sample come in order of time; the mark closes the sample and carries its label, so
+everything that a sample needs travels in one stream and nothing depends on when it arrives.
+
+| bits  | event             | mark                                            |
+|-------|-------------------|-------------------------------------------------|
+| 31    | 0                 | 1                                               |
+| 30-23 | time              | unused                                          |
+| 22-20 | channel           | unused                                          |
+| 19-10 | y                 | 19-12 unused; 11-9 rate step; 8 learn           |
+| 9-0   | x                 | 7-0 label                                       |
+
+Time to first spike: a pixel of code q fires at ``t = top - q`` with ``top = 2**pixel_bits - 1``:
+brighter is earlier, zero never fires. An event is malformed, dropped, counted and flagged if its
+coordinates lie outside the chip's input, its time is not before `top`, or its time is before that
+of the event ahead of it in the sample. A mark whose label is no class, or whose rate step the
+schedule does not know, is classified but not learned, and counted.
+"""
+
+from typing import NamedTuple
+
+WORD_BITS = 32
+X_BITS, Y_BITS, CHANNEL_BITS, TIME_BITS = 10, 10, 3, 8
+LABEL_BITS, RATE_BITS = 8, 3
+
+X_AT = 0
+Y_AT = X_AT + X_BITS
+CHANNEL_AT = Y_AT + Y_BITS
+TIME_AT = CHANNEL_AT + CHANNEL_BITS
+MARK_AT = 31
+LABEL_AT = 0
+LEARN_AT = LABEL_AT + LABEL_BITS
+RATE_AT = LEARN_AT + 1
+
+
+class Event(NamedTuple):
+    """A pixel that fires: coordinates, channel, time code."""
+
+    x: int
+    y: int
+    channel: int
+    time: int
+
+
+class Mark(NamedTuple):
+    """End of a sample: its label, whether to learn it, and the step of the rate schedule."""
+
+    label: int
+    learn: bool
+    rate: int = 0
+
+
+def pack_event(event: Event) -> int:
+    """The word of an event; fields are cut to their width."""
+    word = 0
+    for value, at, bits in (
+        (event.x, X_AT, X_BITS),
+        (event.y, Y_AT, Y_BITS),
+        (event.channel, CHANNEL_AT, CHANNEL_BITS),
+        (event.time, TIME_AT, TIME_BITS),
+    ):
+        word |= (value & ((1 << bits) - 1)) << at
+    return word
+
+
+def pack_mark(mark: Mark) -> int:
+    """The word of a mark; fields are cut to their width."""
+    label = mark.label & ((1 << LABEL_BITS) - 1)
+    rate = mark.rate & ((1 << RATE_BITS) - 1)
+    return 1 << MARK_AT | rate << RATE_AT | bool(mark.learn) << LEARN_AT | label << LABEL_AT
+
+
+def unpack(word: int) -> Event | Mark:
+    """The event or mark that a word stands for."""
+
+    def field(at: int, bits: int) -> int:
+        return word >> at & ((1 << bits) - 1)
+
+    if field(MARK_AT, 1):
+        label, learn = field(LABEL_AT, LABEL_BITS), bool(field(LEARN_AT, 1))
+        return Mark(label, learn, field(RATE_AT, RATE_BITS))
+    return Event(
+        field(X_AT, X_BITS),
+        field(Y_AT, Y_BITS),
+        field(CHANNEL_AT, CHANNEL_BITS),
+        field(TIME_AT, TIME_BITS),
+    )

@@ -1,0 +1,90 @@
+"""Storage banks: what the chip remembers, word by word, and where each code lies.
+
+A word holds one code per lane, lane 0 in the lowest bits. Address formulas (Python and Verilog
+agree because both read them here):
+
+- kernels:    ``((c * R + r) * R + s) * groups + k // lanes``, lane ``k % lanes``
+- weights:    ``i * groups + j // lanes``, lane ``j % lanes``; the readout's bias is its last row
+- modulation: drtp ``label * J + j``, one code a word; sdfa and dfa ``j``, one code a class
+
+The host reaches kernels, weights and modulation. Potentials, sums, the queues that learning
+replays, active groups and gate flags are working storage: they appear here for area and energy.
+"""
+
+from dataclasses import dataclass
+
+from model.contract.config import TERNARY, ChipConfig, LayerShape, Rule
+from model.contract.formats import Format
+
+
+@dataclass(frozen=True)
+class Bank:
+    """One memory: `words` words of `lanes` codes of format `code`."""
+
+    name: str
+    words: int
+    lanes: int
+    code: Format
+    host: bool = False
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of one word."""
+        return self.lanes * self.code.bits
+
+    @property
+    def bits(self) -> int:
+        """Bits of the whole bank."""
+        return self.words * self.word_bits
+
+    @property
+    def chunks(self) -> int:
+        """32-bit bus words that carry one word."""
+        return -(-self.word_bits // 32)
+
+
+def queue_depth(shape: LayerShape) -> int:
+    """Entries of a learning layer's replay queue: a whole sample and its mark, to a power of 2."""
+    return 1 << shape.inputs.bit_length()
+
+
+def banks(config: ChipConfig) -> tuple[Bank, ...]:
+    """All banks of a chip, in the order of the stages. Host banks are numbered in this order."""
+    found: list[Bank] = []
+    for number, conv in enumerate(config.conv_shapes):
+        name = f"conv{number + 1}"
+        taps = conv.channels * config.conv[number].size ** 2
+        positions = conv.map_height * conv.map_width
+        found.append(Bank(f"{name}.kernels", taps * conv.groups, conv.lanes, conv.kernel, True))
+        found.append(Bank(f"{name}.potentials", positions * conv.groups, conv.lanes, conv.potential))
+    for layer in config.layer_shapes:
+        words = layer.inputs * layer.groups
+        found.append(Bank(f"{layer.name}.weights", words, layer.lanes, layer.weight, True))
+        found.append(Bank(f"{layer.name}.sums", layer.groups, layer.lanes, layer.sum))
+        if layer.learns:
+            found.extend(_learning_banks(config, layer))
+    return tuple(found)
+
+
+def _learning_banks(config: ChipConfig, layer: LayerShape) -> list[Bank]:
+    item = Format((layer.inputs - 1).bit_length() + layer.value.bits + 1)
+    group = Format(layer.lanes * layer.modulation.bits + max(1, (layer.groups - 1).bit_length()))
+    found = [
+        Bank(f"{layer.name}.queue", queue_depth(layer), 1, item),
+        Bank(f"{layer.name}.active", layer.groups, 1, group),
+    ]
+    if layer.name == "readout":
+        return found
+    classes = config.readout.classes
+    if config.learning.rule is Rule.DRTP:
+        found.append(Bank(f"{layer.name}.modulation", classes * layer.outputs, 1, TERNARY, True))
+    else:
+        found.append(Bank(f"{layer.name}.modulation", layer.outputs, classes, TERNARY, True))
+    if config.needs_error:
+        found.append(Bank(f"{layer.name}.gates", layer.outputs, 1, Format(2)))
+    return found
+
+
+def host_banks(config: ChipConfig) -> tuple[Bank, ...]:
+    """The banks that the host reads and writes; a bank's place is its number on the bus."""
+    return tuple(bank for bank in banks(config) if bank.host)

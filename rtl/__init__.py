@@ -1,0 +1,1 @@
+"""HOW the chip is built: Amaranth components, twins of `model` by file name."""

@@ -1,0 +1,1 @@
+"""WHETHER model and hardware agree, and what outside tools say."""
