@@ -190,6 +190,11 @@ class ChipConfig:
         return self.pixel.high
 
     @property
+    def event_limit(self) -> int | None:
+        """Most events a sample where they go straight to a hidden layer, whose queue they fill."""
+        return None if self.conv else self.height * self.width * self.channels
+
+    @property
     def weight(self) -> Format:
         """Format of every learned weight."""
         return Format(self.weight_bits, signed=True, symmetric=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from model.contract.config import SCORE, ChipConfig, LayerShape
 from model.contract.event import TIME_BITS
 from model.contract.formats import Format
+from model.contract.storage import index_bits
 
 HEAD_BITS = 2  #: the monitor's valid and end bits
 
@@ -53,7 +54,7 @@ class Boundary:
 
 def index_format(size: int) -> Format:
     """Unsigned format of an index below `size`."""
-    return Format(max(1, (size - 1).bit_length()))
+    return Format(index_bits(size))
 
 
 def stage_names(config: ChipConfig) -> tuple[str, ...]:

@@ -19,18 +19,19 @@ from model.contract.formats import Format
 
 @dataclass(frozen=True)
 class Bank:
-    """One memory: `words` words of `lanes` codes of format `code`."""
+    """One memory: `words` words of `lanes` codes of format `code`, and `tag_bits` beside them."""
 
     name: str
     words: int
     lanes: int
     code: Format
     host: bool = False
+    tag_bits: int = 0
 
     @property
     def word_bits(self) -> int:
         """Bits of one word."""
-        return self.lanes * self.code.bits
+        return self.lanes * self.code.bits + self.tag_bits
 
     @property
     def bits(self) -> int:
@@ -41,6 +42,16 @@ class Bank:
     def chunks(self) -> int:
         """32-bit bus words that carry one word."""
         return -(-self.word_bits // 32)
+
+
+def index_bits(size: int) -> int:
+    """Bits of an index below `size`, at least one."""
+    return max(1, (size - 1).bit_length())
+
+
+def mark_bits(config: ChipConfig) -> int:
+    """Bits of a mark inside the chip: label, learn, rate step, faulty."""
+    return index_bits(config.readout.classes) + 1 + index_bits(config.rate_steps) + 1
 
 
 def queue_depth(shape: LayerShape) -> int:
@@ -67,11 +78,12 @@ def banks(config: ChipConfig) -> tuple[Bank, ...]:
 
 
 def _learning_banks(config: ChipConfig, layer: LayerShape) -> list[Bank]:
-    item = Format((layer.inputs - 1).bit_length() + layer.value.bits + 1)
-    group = Format(layer.lanes * layer.modulation.bits + max(1, (layer.groups - 1).bit_length()))
+    item_bits = index_bits(layer.inputs) + layer.value.bits
+    beat = Format(1 + max(item_bits, mark_bits(config)))
+    group = index_bits(layer.groups)
     found = [
-        Bank(f"{layer.name}.queue", queue_depth(layer), 1, item),
-        Bank(f"{layer.name}.active", layer.groups, 1, group),
+        Bank(f"{layer.name}.queue", queue_depth(layer), 1, beat),
+        Bank(f"{layer.name}.active", layer.groups, layer.lanes, layer.modulation, tag_bits=group),
     ]
     if layer.name == "readout":
         return found

@@ -1,0 +1,54 @@
+"""Host banks as memory words: logical arrays to words of lanes and back.
+
+The layouts are those of `model.contract.storage`. A word is shown as a row of lane codes.
+"""
+
+import numpy as np
+
+from model.arith import Codes
+from model.contract.storage import Bank
+
+
+def to_words(bank: Bank, array: Codes) -> Codes:
+    """A bank's logical array as (words, lanes) codes; lanes beyond the array are zero."""
+    kind = bank.name.rsplit(".", 1)[1]
+    if kind == "kernels":
+        array = array.transpose(1, 2, 3, 0)
+    rows = array.reshape(-1, array.shape[-1])
+    groups = bank.words // len(rows) if kind != "modulation" else 1
+    if kind == "modulation":
+        return array.reshape(bank.words, bank.lanes)
+    padded = np.zeros((len(rows), groups * bank.lanes), dtype=np.int64)
+    padded[:, : rows.shape[1]] = rows
+    return padded.reshape(bank.words, bank.lanes)
+
+
+def from_words(bank: Bank, words: Codes, shape: tuple[int, ...]) -> Codes:
+    """The logical array of `shape` that `to_words` turned into `words`."""
+    kind = bank.name.rsplit(".", 1)[1]
+    if kind == "modulation":
+        return words.reshape(shape)
+    if kind == "weights":
+        return words.reshape(shape[0], -1)[:, : shape[1]].copy()
+    taps = words.reshape(shape[1] * shape[2] * shape[3], -1)[:, : shape[0]]
+    return taps.reshape(*shape[1:], shape[0]).transpose(3, 0, 1, 2).copy()
+
+
+def to_chunks(bank: Bank, words: Codes) -> np.ndarray:
+    """Words of lanes as (words, chunks) of 32-bit bus words, lowest bits first."""
+    bits = (words[:, :, None] >> np.arange(bank.code.bits)) & 1
+    flat = bits.reshape(bank.words, bank.word_bits).astype(np.uint8)
+    padded = np.zeros((bank.words, bank.chunks * 32), dtype=np.uint8)
+    padded[:, : bank.word_bits] = flat
+    packed = np.packbits(padded, axis=1, bitorder="little")
+    return packed.view("<u4").reshape(bank.words, bank.chunks)
+
+
+def from_chunks(bank: Bank, chunks: np.ndarray) -> Codes:
+    """The words of lanes that `to_chunks` turned into `chunks`."""
+    octets = np.ascontiguousarray(chunks, dtype="<u4").view(np.uint8).reshape(bank.words, -1)
+    bits = np.unpackbits(octets, axis=1, bitorder="little")[:, : bank.word_bits]
+    weights = 1 << np.arange(bank.code.bits, dtype=np.int64)
+    if bank.code.signed:
+        weights[-1] *= -1
+    return bits.reshape(bank.words, bank.lanes, bank.code.bits).astype(np.int64) @ weights
