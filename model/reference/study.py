@@ -1,0 +1,178 @@
+"""Studies: the long runs behind the reproduction tables, point by point, resumable at any moment.
+
+A study is a list of settings. Each finished point is written at once to `<folder>/<study>.csv`, its
+epochs to `<folder>/<study>.curves.csv`; the point in progress has a checkpoint in `<folder>/.work`,
+written after every epoch. A study that was stopped, however rudely, goes on from there.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from model.contract.artifact import write_text
+from model.contract.refusal import Refusal
+from model.reference.run import LAST_EPOCHS, Run, provenance
+from model.reference.settings import ALGORITHMS, Settings, plan
+from model.reference.task import Task, load
+from model.reference.training import Progress, fit
+
+Row = dict[str, Any]
+
+RESULTS = ("test_error", "test_loss", "train_error", "train_loss", "epochs_run", "seconds")
+PROVENANCE = ("config", "python", "library")
+CURVE = ("epoch", "test_error", "test_loss", "train_error", "train_loss")
+
+
+def _anchors() -> Iterator[Settings]:
+    """Runs of the authors' program: its initialisation and its epochs, three seeds."""
+    for algorithm in ALGORITHMS:
+        for seed in range(3):
+            yield plan("mnist", "fc1-500", algorithm, epochs=10, seed=seed, init="fan-in")
+    for data in ("synthetic", "regression"):
+        for algorithm in ALGORITHMS:
+            if (data, algorithm) != ("regression", "drtp"):
+                for seed in range(3):
+                    yield plan(data, None, algorithm, epochs=20, seed=seed, init="fan-in")
+
+
+def _table1() -> Iterator[Settings]:
+    """Table 1 at its 100 epochs, fully-connected networks, in the order of their weight."""
+    small = [("fc1-500", name) for name in ALGORITHMS]
+    for network, algorithm in small:
+        yield plan("mnist", network, algorithm, init="fan-in")
+    for seed in (1, 2):
+        yield plan("mnist", "fc1-500", "drtp", init="fan-in", seed=seed)
+    for network, algorithm in small:
+        yield plan("mnist", network, algorithm, init="fan-in", dropout=0.1)
+    for algorithm in ALGORITHMS:
+        yield plan("mnist", "fc2-500", algorithm, init="fan-in")
+    for network in ("fc1-1000", "fc2-1000"):
+        for algorithm in ("drtp", "bp"):
+            yield plan("mnist", network, algorithm, init="fan-in")
+    for seed in (1, 2):
+        yield plan("mnist", "fc2-500", "drtp", init="fan-in", seed=seed)
+
+
+def _init() -> Iterator[Settings]:
+    """The first weights of the paper's text (He) where `table1` has those of its program."""
+    for algorithm in ("drtp", "shallow", "bp"):
+        yield plan("mnist", "fc1-500", algorithm, init="he")
+
+
+def _conv() -> Iterator[Settings]:
+    """The convolutional rows of Table 1, at a tenth of its epochs."""
+    for algorithm in ("drtp", "bp", "dfa", "fa", "sdfa", "shallow"):
+        yield plan("mnist", "conv-random", algorithm, init="fan-in", epochs=10)
+    for algorithm in ("drtp", "bp"):
+        yield plan("mnist", "conv-trained", algorithm, init="fan-in", epochs=10)
+
+
+def _synthetic() -> Iterator[Settings]:
+    """Figure 3's final errors: the synthetic classification at its 500 epochs."""
+    for algorithm in ("bp", "dfa", "sdfa", "fa", "shallow", "drtp"):
+        yield plan("synthetic", None, algorithm, init="fan-in")
+
+
+def _table2() -> Iterator[Settings]:
+    """Table 2's first row, on the JPEG copy of CIFAR-10; the last tenth judges early stopping."""
+    for algorithm in ("drtp", "bp", "dfa", "fa", "sdfa", "shallow"):
+        yield plan("cifar10-jpeg", "fc1-500", algorithm, init="fan-in", held_out=5000, patience=10)
+
+
+STUDIES: dict[str, Callable[[], Iterator[Settings]]] = {
+    "anchors": _anchors,
+    "table1": _table1,
+    "init": _init,
+    "synthetic": _synthetic,
+    "conv": _conv,
+    "table2": _table2,
+}
+
+MEASURING_TRAIN = ("anchors", "synthetic")  # where the figures to hold against tell it
+
+
+def study(
+    name: str,
+    folder: Path,
+    *,
+    data_dir: Path | None = None,
+    backend: str = "numpy",
+    progress: Callable[[Settings, int, int], Progress] | None = None,
+) -> list[Row]:
+    """Run what is not yet measured of a study and return all its rows.
+
+    `progress(settings, number, count)` is called as a point begins and returns what `fit` reports
+    to. Raises `Refusal` for an unknown study and as `fit` does.
+    """
+    if name not in STUDIES:
+        raise Refusal(f"there is no study {name!r}; choose one of {', '.join(STUDIES)}")
+    planned = [replace(settings, backend=backend) for settings in STUDIES[name]()]
+    points, curves = folder / f"{name}.csv", folder / f"{name}.curves.csv"
+    rows = read_rows(points)
+    task: Task | None = None
+    for number, settings in enumerate(planned, 1):
+        if any(row["config"] == settings.hash for row in rows):
+            continue
+        if task is None or task.name != settings.data:
+            task = load(settings.data, data_dir)
+        checkpoint = folder / ".work" / f"{settings.hash}.npz"
+        run = fit(
+            settings,
+            task,
+            measure_train=name in MEASURING_TRAIN,
+            checkpoint=checkpoint,
+            resume=True,
+            progress=progress(settings, number, len(planned)) if progress else None,
+        )
+        kept = [row for row in read_rows(curves) if row["config"] != settings.hash]
+        write_rows(curves, ("config", *CURVE), [*kept, *_curve(run)])
+        rows.append(_row(run))
+        names = [field.name for field in fields(Settings)]
+        write_rows(points, (*names, *RESULTS, *PROVENANCE), rows)
+        checkpoint.unlink(missing_ok=True)
+    return rows
+
+
+def _row(run: Run) -> Row:
+    """A tidy row: settings, results, provenance. The test figures are means of the last epochs."""
+    last = run.points[-1]
+    losses = [point.test_loss for point in run.points[-LAST_EPOCHS:]]
+    return {
+        **asdict(run.settings),
+        "test_error": None if last.test_error is None else run.test_error,
+        "test_loss": sum(losses) / len(losses),
+        "train_error": last.train_error,
+        "train_loss": last.train_loss,
+        "epochs_run": last.epoch,
+        "seconds": round(run.seconds, 1),
+        **provenance(run.settings),
+    }
+
+
+def _curve(run: Run) -> Iterator[Row]:
+    for point in run.points:
+        yield {"config": run.settings.hash, **{name: getattr(point, name) for name in CURVE}}
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a CSV as text, none where there is no file yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, columns: tuple[str, ...], rows: list[Row]) -> None:
+    """Write rows as CSV, whole or not at all; None becomes an empty cell."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows({name: _cell(row[name]) for name in columns} for row in rows)
+    write_text(path, text.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
