@@ -1,0 +1,86 @@
+"""Data sets and event recordings as numpy arrays: checked, and never substituted.
+
+from model.data import load
+data = load("digits")                # the embedded default, needs no file
+data = load("mnist", data_dir=...)   # a user's own download, sums checked
+data = load("mine.npz")              # a user's own arrays
+"""
+
+import tarfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from model.contract.refusal import Refusal
+from model.data.cifar import load_cifar10
+from model.data.dataset import Dataset
+from model.data.digits import load_digits
+from model.data.download import get
+from model.data.idx import load_idx
+from model.data.images import load_cifar10_jpeg, load_images
+from model.data.npz import load_npz
+from model.data.recordings import EVENT, read_recording
+
+__all__ = ["EVENT", "NAMES", "Dataset", "get", "load", "read_recording"]
+
+WITH_TEST: dict[str, Callable[[Path | None], Dataset]] = {
+    "mnist": partial(load_idx, "mnist"),
+    "fashion-mnist": partial(load_idx, "fashion-mnist"),
+    "cifar10": load_cifar10,
+    "cifar10-jpeg": load_cifar10_jpeg,
+}
+"""The sets that bring their own test samples, each with its loader."""
+
+NAMES = ("digits", *WITH_TEST)
+
+
+def load(
+    name_or_path: str,
+    *,
+    data_dir: Path | None = None,
+    test_fraction: float | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """Load a named set, or a user's own by its path.
+
+    Parameters
+    ----------
+    name_or_path
+        One of `NAMES`; or a .npz file; or a folder or tar file of images in class folders. A name
+        wins over a path of the same spelling: write `./mnist` for the path.
+    data_dir
+        Where to look first for the files of a named set (then $DRTP_DATA_DIR, `data` in the
+        project, `../shared/datasets` beside it). `digits` and paths have no use for it.
+    test_fraction
+        Share of the samples held out for the test, where the set brings no test samples of its own
+        (a quarter where None).
+    seed
+        Of that split; the same seed gives the same split.
+
+    Raises
+    ------
+    Refusal
+        For anything missing, damaged, of a wrong sum, shape, type or label.
+    """
+    if name_or_path in WITH_TEST:
+        if test_fraction is not None:
+            raise Refusal(
+                f"{name_or_path} brings its own test samples; leave the test fraction out"
+            )
+        return WITH_TEST[name_or_path](data_dir)
+    if name_or_path == "digits":
+        return load_digits(test_fraction, seed)
+    path = Path(name_or_path)
+    if not path.exists():
+        raise Refusal(
+            f"{name_or_path} is neither a data set ({', '.join(NAMES)}) nor a file or folder; "
+            f"give one of these names or the path of your own data"
+        )
+    if path.suffix == ".npz":
+        return load_npz(path, test_fraction, seed)
+    if path.is_dir() or tarfile.is_tarfile(path):
+        return load_images(path, test_fraction, seed)
+    raise Refusal(
+        f"{path} is no data set this kit reads; give a .npz file with x and y, or a folder or tar "
+        f"file of images in class folders"
+    )

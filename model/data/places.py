@@ -1,0 +1,46 @@
+"""The places where files of a named set are looked for."""
+
+import os
+from pathlib import Path
+
+from model.contract.refusal import Refusal
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Root of the project: the standard places hang on it, not on the working directory."""
+
+
+def find(name: str, files: tuple[str, ...], data_dir: Path | None, remedy: str) -> Path:
+    """Return the first of `files` (or folders) of the set `name` in the places, in this order.
+
+    `data_dir`, $DRTP_DATA_DIR, `data` in the project, `../shared/datasets` beside it; in each
+    first the folder of the set's name, then the place itself.
+
+    Raises `Refusal` with every place named where there is none, or where `data_dir` or
+    $DRTP_DATA_DIR is no folder.
+    """
+    places = [*_chosen(data_dir), ROOT / "data", ROOT.parent / "shared" / "datasets"]
+    for place in places:
+        for folder in (place / name, place):
+            for file in files:
+                if (folder / file).exists():
+                    return folder / file
+    raise Refusal(
+        f"{name}: {' or '.join(files)} is in none of {', '.join(map(str, places))}; {remedy}, or "
+        f"name its folder with --data-dir or DRTP_DATA_DIR"
+    )
+
+
+def _chosen(data_dir: Path | None) -> list[Path]:
+    chosen = {"data directory": data_dir, "DRTP_DATA_DIR": os.environ.get("DRTP_DATA_DIR")}
+    for what, place in chosen.items():
+        if place and not Path(place).is_dir():
+            raise Refusal(f"{what} {place} is no folder; make it or give another")
+    return [Path(place) for place in chosen.values() if place]
+
+
+def read(path: Path) -> bytes:
+    """Return the content of a file; raises `Refusal` where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refusal(f"cannot read {path}: {error.strerror}; check the path") from error

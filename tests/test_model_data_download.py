@@ -1,0 +1,171 @@
+"""The download, against a server on this machine."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from model.contract.refusal import Refusal
+from model.data import download, get
+
+
+class Mirror(BaseHTTPRequestHandler):
+    """Serves what `contents` holds; a length in `promised` replaces the true one."""
+
+    contents: dict[str, bytes]
+    promised: dict[str, int]
+    served: list[str]
+
+    def do_GET(self) -> None:
+        name = self.path.rpartition("/")[2]
+        self.served.append(self.path)
+        if name not in self.contents:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        length = self.promised.get(name, len(self.contents[name]))
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(self.contents[name])
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Mirror]]:
+    """A mirror of four small files, whose sums stand in place of MNIST's."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    Mirror.contents = {name: name.encode() * 9999 for name in download.FILES["mnist"]}
+    Mirror.promised, Mirror.served = {}, []
+    for name, content in Mirror.contents.items():
+        monkeypatch.setitem(
+            download.FILES["mnist"], name, "md5:" + hashlib.md5(content).hexdigest()
+        )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
+        thread = threading.Thread(
+            target=server.serve_forever, args=(0.01,)
+        )  # polls often, ends soon
+        thread.start()
+        monkeypatch.setitem(download.URLS, "mnist", f"http://127.0.0.1:{server.server_port}/mnist")
+        yield Mirror
+        server.shutdown()
+        thread.join()
+
+
+def refusal_of(directory: Path) -> str:
+    with pytest.raises(Refusal) as refusal:
+        get("mnist", directory)
+    return str(refusal.value)
+
+
+def everything_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.rglob("*"))
+
+
+def test_every_set_has_a_mirror() -> None:
+    assert download.URLS.keys() == download.FILES.keys()
+
+
+def test_files_come_whole_and_only_once(mirror: type[Mirror], tmp_path: Path) -> None:
+    paths = get("mnist", tmp_path)
+    assert paths == [tmp_path / "mnist" / name for name in mirror.contents]
+    assert [path.read_bytes() for path in paths] == list(mirror.contents.values())
+    assert everything_in(tmp_path / "mnist") == sorted(mirror.contents)
+    assert get("mnist", tmp_path) == paths
+    assert mirror.served == [f"/mnist/{name}" for name in mirror.contents]
+
+
+def test_files_go_to_data_in_the_project(
+    mirror: type[Mirror], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "ROOT", tmp_path)
+    assert get("mnist")[0].parent == tmp_path / "data" / "mnist"
+
+
+def test_another_mirror_may_be_named(mirror: type[Mirror], tmp_path: Path) -> None:
+    get("mnist", tmp_path, download.URLS["mnist"] + "/copy")
+    assert mirror.served == [f"/mnist/copy/{name}" for name in mirror.contents]
+
+
+def test_file_of_a_wrong_sum_is_replaced(mirror: type[Mirror], tmp_path: Path) -> None:
+    path = get("mnist", tmp_path)[2]
+    path.write_bytes(b"other")
+    get("mnist", tmp_path)
+    assert path.read_bytes() == mirror.contents[path.name]
+
+
+def test_wrong_sum_leaves_nothing_behind(mirror: type[Mirror], tmp_path: Path) -> None:
+    name = "train-images-idx3-ubyte.gz"
+    mirror.contents[name] = b"other"
+    assert refusal_of(tmp_path) == (
+        f"{download.URLS['mnist']}/{name} delivers something other than the published file, whose "
+        f"sum is {download.FILES['mnist'][name]}; nothing was kept, name another mirror"
+    )
+    assert everything_in(tmp_path) == []
+
+
+def test_broken_download_keeps_only_what_was_finished(mirror: type[Mirror], tmp_path: Path) -> None:
+    name = "train-labels-idx1-ubyte.gz"
+    mirror.promised[name] = len(mirror.contents[name]) + 1
+    assert refusal_of(tmp_path) == (
+        f"{download.URLS['mnist']}/{name} could not be brought to {tmp_path}/mnist/{name} "
+        f"(ChunkedEncodingError); check connection and folder, or name another mirror"
+    )
+    assert everything_in(tmp_path / "mnist") == ["train-images-idx3-ubyte.gz"]
+
+
+def test_interrupt_leaves_nothing_behind(
+    mirror: type[Mirror], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(download._Bar, "update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        get("mnist", tmp_path)
+    assert everything_in(tmp_path) == []
+
+
+def test_missing_file_on_the_mirror_is_refused(mirror: type[Mirror], tmp_path: Path) -> None:
+    name = "train-images-idx3-ubyte.gz"
+    del mirror.contents[name]
+    assert refusal_of(tmp_path) == (
+        f"{download.URLS['mnist']}/{name} could not be brought to {tmp_path}/mnist/{name} "
+        f"(status 404); check connection and folder, or name another mirror"
+    )
+    assert everything_in(tmp_path) == []
+
+
+def test_silent_server_is_refused(
+    mirror: type[Mirror], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "train-images-idx3-ubyte.gz"
+    monkeypatch.setitem(download.URLS, "mnist", "http://127.0.0.1:9")
+    assert refusal_of(tmp_path) == (
+        f"http://127.0.0.1:9/{name} could not be brought to {tmp_path}/mnist/{name} "
+        f"(ConnectionError); check connection and folder, or name another mirror"
+    )
+
+
+def test_folder_that_cannot_be_made_is_refused(mirror: type[Mirror], tmp_path: Path) -> None:
+    name = "train-images-idx3-ubyte.gz"
+    (tmp_path / "mnist").write_text("a file")
+    assert refusal_of(tmp_path) == (
+        f"{download.URLS['mnist']}/{name} could not be brought to {tmp_path}/mnist/{name} "
+        f"(NotADirectoryError); check connection and folder, or name another mirror"
+    )
+
+
+def test_sets_that_cannot_be_downloaded_are_refused() -> None:
+    with pytest.raises(Refusal) as refusal:
+        get("digits")
+    assert str(refusal.value) == "digits comes with scikit-learn; there is nothing to download"
+    with pytest.raises(Refusal) as refusal:
+        get("cifar10-jpeg")
+    assert str(refusal.value) == (
+        "cifar10-jpeg cannot be downloaded; choose one of mnist, fashion-mnist, cifar10"
+    )

@@ -1,0 +1,107 @@
+"""Recordings of event sensors: real ones, made ones, damaged ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.contract.refusal import Refusal
+from model.data import EVENT, load, places, read_recording
+
+SHARED = places.ROOT.parent / "shared" / "datasets"
+
+
+def message(path: Path) -> str:
+    with pytest.raises(Refusal) as refusal:
+        read_recording(path)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "count", "width", "height"),
+    [
+        ("nmnist/00002_label0.bin", 5028, 34, 34),
+        ("nmnist/sample_nmnist_label4.bin", 4325, 34, 34),
+        ("events/ncaltech101_umbrella.bin", 58862, 107, 173),
+    ],
+)
+def test_real_recordings_of_three_saccades(file: str, count: int, width: int, height: int) -> None:
+    events = read_recording(SHARED / file)
+    assert events.dtype == EVENT
+    assert events.shape == (count,)
+    assert events["x"].max() == width - 1
+    assert events["y"].max() == height - 1
+    assert (np.diff(events["t"]) >= 0).all()
+    assert 300_000 < events["t"][-1] < 320_000  # three saccades of about 100 ms
+    assert np.unique(events["p"]).tolist() == [0, 1]
+
+
+def test_recorded_digit_lies_where_the_image_it_was_made_from_is_bright() -> None:
+    """Column and row are not swapped: image 1 of MNIST's training samples was recorded."""
+    events = read_recording(SHARED / "nmnist" / "00002_label0.bin")
+    image = load("mnist").x_train[1, :, :, 0].astype(float)
+    counts = np.zeros((34, 34))
+    np.add.at(counts, (events["y"], events["x"]), 1)
+    upright = np.corrcoef(counts[3:31, 3:31].ravel(), image.ravel())[0, 1]
+    swapped = np.corrcoef(counts.T[3:31, 3:31].ravel(), image.ravel())[0, 1]
+    assert upright > swapped
+    assert upright > 0.3
+
+
+def test_fields_of_an_event(tmp_path: Path) -> None:
+    path = tmp_path / "made.bin"
+    path.write_bytes(bytes([3, 7, 0x80, 0, 5]) + bytes([33, 0, 0x7F, 0xFF, 0xFE]))
+    assert read_recording(path).tolist() == [(3, 7, 5, 1), (33, 0, 2**23 - 2, 0)]
+
+
+def test_row_240_adds_to_the_time_of_all_that_follow(tmp_path: Path) -> None:
+    path = tmp_path / "made.bin"
+    marker, event = bytes([0, 240, 0, 0, 0]), bytes([1, 2, 0, 0, 9])
+    path.write_bytes(event + marker + event + marker + marker + event)
+    assert read_recording(path)["t"].tolist() == [9, 9 + 2**13, 9 + 3 * 2**13]
+
+
+def test_aedat4_recording() -> None:
+    events = read_recording(SHARED / "events" / "sample.aedat4")
+    assert events.dtype == EVENT
+    assert events.shape == (111954,)
+    assert events["x"].max() < 320
+    assert events["y"].max() < 240
+    assert (np.diff(events["t"]) >= 0).all()
+    assert np.unique(events["p"]).tolist() == [0, 1]
+
+
+def test_truncated_bin_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.bin"
+    path.write_bytes((SHARED / "nmnist" / "00002_label0.bin").read_bytes()[:-1])
+    assert message(path) == (
+        f"{path} holds 25139 bytes, no multiple of 5; it is truncated or no 40-bit recording, get "
+        f"it again"
+    )
+
+
+@pytest.mark.parametrize("content", [b"", bytes([0, 240, 0, 0, 0])])
+def test_recording_without_events_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "empty.bin"
+    path.write_bytes(content)
+    assert message(path) == f"{path} holds no events; give another recording"
+
+
+def test_damaged_aedat4_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.aedat4"
+    for content in (
+        (SHARED / "events" / "sample.aedat4").read_bytes()[:500_000],
+        (SHARED / "nmnist" / "00002_label0.bin").read_bytes(),
+    ):
+        path.write_bytes(content)
+        assert message(path) == f"{path} is truncated or no AEDAT 4 file; get it again"
+
+
+def test_missing_recording_is_refused(tmp_path: Path) -> None:
+    assert message(tmp_path / "none.bin") == f"{tmp_path}/none.bin is no file; check the path"
+
+
+def test_recording_of_another_kind_is_refused(tmp_path: Path) -> None:
+    assert message(tmp_path / "film.mp4") == (
+        f"{tmp_path}/film.mp4 is no recording this kit reads; give a .bin or .aedat4 file"
+    )
