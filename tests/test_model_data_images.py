@@ -10,6 +10,7 @@ from PIL import Image
 
 from model.contract.refusal import Refusal
 from model.data import images, load, places
+from model.data.sums import check_sum
 
 LAYOUT = "lay the set out as <class>/<image>, or as train/<class>/<image> and test/<class>/<image>"
 
@@ -211,6 +212,13 @@ def test_damaged_header_in_a_tar_is_refused(folder: Path) -> None:
     content[last.offset] ^= 1
     archive.write_bytes(content)
     assert message(archive) == f"{archive} is truncated or corrupt; pack or download it again"
+
+
+def test_sum_of_contents_belongs_to_the_archive_it_was_taken_from() -> None:
+    """That the contents of this archive have the sum, `load` checks on its own data."""
+    archive = places.ROOT.parent / "shared" / "datasets" / "cifar10-jpeg" / images.CIFAR10_JPEG[0]
+    expected = "sha256:2c1d2f26013ac128cd623c2d7737a86995990e43fc3d850fe825a66d47d3b8a9"
+    check_sum(archive.read_bytes(), expected, archive)
 
 
 def test_cifar10_jpeg_of_another_content_is_refused(
