@@ -1,0 +1,301 @@
+"""The host's registers: the window to the banks, seeds, flags and counters of one chip.
+
+The map and its rules are `model.contract.registers`; nothing of it is repeated here.
+"""
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from model.contract import registers as contract
+from model.contract.config import ChipConfig
+from model.contract.counters import COUNTER_BITS, counters
+from model.contract.registers import Access, learning_layers
+from model.contract.storage import Bank, host_banks, index_bits
+
+BUS_BITS = 32
+
+Request = data.StructLayout({"address": contract.ADDRESS_BITS, "write": 1, "data": BUS_BITS})
+Response = data.StructLayout({"data": BUS_BITS, "error": 1})
+
+#: The host's bus as its master sees it: one response a request, in order. `address` counts bytes.
+#: A refused request is answered with `error`; the `data` of its response, and of a write's, is 0.
+HostBus = wiring.Signature(
+    {"request": Out(stream.Signature(Request)), "response": In(stream.Signature(Response))}
+)
+
+
+class BankPort(wiring.Signature):
+    """The host's way into a bank of `words` words of `word_bits` bits, as the registers see it.
+
+    Members: `enable` accesses word `address` in this cycle; with `write` it becomes `write_data`,
+    without it the word stands on `read_data` in the next cycle.
+    """
+
+    def __init__(self, word_bits: int, words: int) -> None:
+        super().__init__(
+            {
+                "enable": Out(1),
+                "write": Out(1),
+                "address": Out(index_bits(words)),
+                "write_data": Out(word_bits),
+                "read_data": In(word_bits),
+            }
+        )
+
+
+class SeedPort(wiring.Signature):
+    """The host's way to an LFSR of `bits` bits, as the registers see it.
+
+    Members: `write` makes `data` its state in this cycle; `state` is what it holds.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__({"write": Out(1), "data": Out(bits), "state": In(bits)})
+
+
+class Window(wiring.Component):
+    """BANK, ADDRESS and DATA: banks of any width behind one 32-bit register.
+
+    Members:
+
+    - `bank_<n>`: port of bank n.
+    - `data`: what the host writes; `set_bank`, `set_address`: it writes BANK or ADDRESS.
+    - `write`: the host's access is a write; `legal`: DATA allows it now; `begin`, `finish`: first
+      and second cycle of a legal access to DATA, one right after the other.
+    - `bank`, `address`: what BANK and ADDRESS read as; `read`: what DATA does, when `finish` is on.
+
+    A BANK or ADDRESS too great to be kept becomes the greatest that is: outside every bank. A word
+    of several accesses is read or written throughout: changing over in its middle is not legal,
+    BANK and ADDRESS begin a new word. Bits above the word are ignored and read as zero.
+    """
+
+    def __init__(self, banks: tuple[Bank, ...]) -> None:
+        self._banks = banks
+        ports = {
+            f"bank_{number}": Out(BankPort(bank.word_bits, bank.words))
+            for number, bank in enumerate(banks)
+        }
+        super().__init__(
+            {
+                **ports,
+                "data": In(BUS_BITS),
+                "set_bank": In(1),
+                "set_address": In(1),
+                "write": In(1),
+                "legal": Out(1),
+                "begin": In(1),
+                "finish": In(1),
+                "bank": Out(len(banks).bit_length()),
+                "address": Out(max(bank.words for bank in banks).bit_length()),
+                "read": Out(BUS_BITS),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        most = max(bank.chunks for bank in self._banks)
+        chunk, last, writing = Signal(range(most)), Signal(), Signal()
+        kept = [Signal(BUS_BITS, name=f"kept_{number}") for number in range(most - 1)]
+        word = Signal(BUS_BITS * most)
+
+        for number, bank in enumerate(self._banks):
+            port = getattr(self, f"bank_{number}")
+            m.d.comb += [
+                port.address.eq(self.address),
+                port.write_data.eq(Cat(kept[: bank.chunks - 1], self.data)),
+            ]
+        with m.Switch(self.bank):
+            for number, bank in enumerate(self._banks):
+                port = getattr(self, f"bank_{number}")
+                with m.Case(number):
+                    m.d.comb += [
+                        last.eq(chunk == bank.chunks - 1),
+                        self.legal.eq(
+                            (self.address < bank.words)
+                            & ((chunk == 0) | (writing == self.write))
+                        ),
+                        port.enable.eq(self.begin & (last | ~self.write)),
+                        port.write.eq(self.write),
+                        word.eq(port.read_data),
+                    ]
+        m.d.comb += self.read.eq(word.word_select(chunk, BUS_BITS))
+
+        with m.If(self.set_bank):
+            m.d.sync += [self.bank.eq(_kept(self.data, len(self.bank))), chunk.eq(0)]
+        with m.If(self.set_address):
+            m.d.sync += [self.address.eq(_kept(self.data, len(self.address))), chunk.eq(0)]
+        with m.If(self.begin):
+            m.d.sync += writing.eq(self.write)
+            for number, part in enumerate(kept):
+                with m.If(chunk == number):
+                    m.d.sync += part.eq(self.data)
+        with m.If(self.finish):
+            m.d.sync += chunk.eq(Mux(last, 0, chunk + 1))
+            with m.If(last):
+                m.d.sync += self.address.eq(self.address + 1)
+        return m
+
+
+def _kept(word: Value, bits: int) -> Value:
+    """A bus word cut to `bits` bits; one that does not fit becomes the greatest that does."""
+    return word[:bits] | word[bits:].any().replicate(bits)
+
+
+class Registers(wiring.Component):
+    """The register map of `model.contract.registers` behind a host bus.
+
+    Members:
+
+    - `host`: the bus.
+    - `busy`: the chip holds work; then only what is read-only can be accessed.
+    - `dropped`, `refused`: pulses that set the flags of STATUS.
+    - `bank_<n>`: port of bank n, in the order of `storage.host_banks`.
+    - `seed_<n>`: port of the LFSR of learning layer n, in the order of `learning_layers`.
+    - with `config.counters` alone: `clear`, a pulse that clears the counters; `counter_index`, the
+      place of a counter in `counters(config)`, and `counter_value`, its count a cycle later at most.
+
+    Where the map is silent: to read CONTROL is an error; a seed is cut to the LFSR's bits before it
+    is held against zero; a counter that moves is read as HIGH, LOW, HIGH.
+
+    Timing: an access is judged, and takes effect, in the cycle in which its request is first seen;
+    the request is taken one cycle later, its response is valid two cycles later.
+    """
+
+    def __init__(self, config: ChipConfig) -> None:
+        self._config = config
+        self._banks = host_banks(config)
+        members = {"host": In(HostBus), "busy": In(1), "dropped": In(1), "refused": In(1)}
+        for number, bank in enumerate(self._banks):
+            members[f"bank_{number}"] = Out(BankPort(bank.word_bits, bank.words))
+        for number in range(len(learning_layers(config))):
+            members[f"seed_{number}"] = Out(SeedPort(config.learning.lfsr_bits))
+        if config.counters:
+            members["clear"] = Out(1)
+            members["counter_index"] = Out(range(len(counters(config))))
+            members["counter_value"] = In(COUNTER_BITS)
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        request, response = self.host.request, self.host.response
+        legal, begin, finish, error = Signal(), Signal(), Signal(), Signal()
+        read = Signal(BUS_BITS)
+
+        with m.FSM(name="access"):
+            with m.State("LOOK"), m.If(request.valid):
+                m.d.comb += begin.eq(legal)
+                m.d.sync += error.eq(~legal)
+                m.next = "TAKE"
+            with m.State("TAKE"):
+                m.d.comb += [request.ready.eq(1), finish.eq(~error)]
+                m.d.sync += [
+                    response.p.data.eq(Mux(error | request.p.write, 0, read)),
+                    response.p.error.eq(error),
+                ]
+                m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += response.valid.eq(1)
+                with m.If(response.ready):
+                    m.next = "LOOK"
+
+        written = begin & request.p.write
+        window = self._window(m, begin, finish)
+        reads = {
+            contract.ID: C(contract.IDENTITY, BUS_BITS),
+            contract.CONFIG: C(int(self._config.sha256[:8], 16), BUS_BITS),
+            contract.STATUS: self._status(m, written),
+            contract.BANK: window.bank,
+            contract.ADDRESS: window.address,
+            contract.DATA: window.read,
+            **{offset: port.state for offset, port in self._seeds().items()},
+        }
+        if self._config.counters:
+            reads |= self._counters(m, written)
+        with m.Switch(request.p.address):
+            for offset, value in reads.items():
+                with m.Case(offset):
+                    m.d.comb += read.eq(value)
+
+        m.d.comb += legal.eq(self._allowed())
+        with m.If((request.p.address == contract.DATA) & ~window.legal):
+            m.d.comb += legal.eq(0)
+        for offset, port in self._seeds().items():
+            chosen = request.p.write & (request.p.address == offset)
+            m.d.comb += [port.data.eq(request.p.data), port.write.eq(begin & chosen)]
+            with m.If(chosen & ~port.data.any()):
+                m.d.comb += legal.eq(0)
+        return m
+
+    def _allowed(self) -> Value:
+        """Whether the map's table and `busy` allow the request."""
+        request = self.host.request.p
+        offsets: dict[Access, list[int]] = {access: [] for access in Access}
+        for register in contract.registers(self._config):
+            offsets[register.access].append(register.offset)
+        # What can only be read disturbs nothing: it is read at any time.
+        read, written, both = (
+            request.address.matches(*offsets[access])
+            for access in (Access.READ, Access.WRITE, Access.BOTH)
+        )
+        return Mux(request.write, (written | both) & ~self.busy, read | (both & ~self.busy))
+
+    def _window(self, m: Module, begin: Value, finish: Value) -> Window:
+        """The window, connected to the bus and to the banks."""
+        request = self.host.request.p
+        m.submodules.window = window = Window(self._banks)
+        for number in range(len(self._banks)):
+            name = f"bank_{number}"
+            connect(m, getattr(window, name), flipped(getattr(self, name)))
+
+        def during(cycle: Value, offset: int) -> Value:
+            return cycle & (request.address == offset)
+
+        m.d.comb += [
+            window.data.eq(request.data),
+            window.write.eq(request.write),
+            window.set_bank.eq(during(begin & request.write, contract.BANK)),
+            window.set_address.eq(during(begin & request.write, contract.ADDRESS)),
+            window.begin.eq(during(begin, contract.DATA)),
+            window.finish.eq(during(finish, contract.DATA)),
+        ]
+        return window
+
+    def _controlled(self, written: Value, bit: int) -> Value:
+        """Whether the host writes a one to a bit of CONTROL."""
+        request = self.host.request.p
+        return written & (request.address == contract.CONTROL) & request.data[bit]
+
+    def _status(self, m: Module, written: Value) -> Value:
+        """STATUS: `busy`, and the flags, held until the host clears them."""
+        status = Signal(BUS_BITS)
+        m.d.comb += status[contract.STATUS_BUSY].eq(self.busy)
+        pulses = {contract.STATUS_DROPPED: self.dropped, contract.STATUS_REFUSED: self.refused}
+        for place, pulse in pulses.items():
+            flag = Signal(name=f"flag_{place}")
+            m.d.comb += status[place].eq(flag)
+            with m.If(pulse):
+                m.d.sync += flag.eq(1)
+            with m.Elif(self._controlled(written, contract.CONTROL_CLEAR_FLAGS)):
+                m.d.sync += flag.eq(0)
+        return status
+
+    def _seeds(self) -> dict[int, wiring.PureInterface]:
+        """The ports of the LFSRs by the offsets of their registers."""
+        return {
+            contract.SEEDS + 4 * number: getattr(self, f"seed_{number}")
+            for number in range(len(learning_layers(self._config)))
+        }
+
+    def _counters(self, m: Module, written: Value) -> dict[int, Value]:
+        """What the registers of the counters read as, by offset."""
+        place = self.host.request.p.address - contract.COUNTERS
+        m.d.comb += [
+            self.counter_index.eq(place[3:]),
+            self.clear.eq(self._controlled(written, contract.CONTROL_CLEAR_COUNTERS)),
+        ]
+        halves = {}
+        for number in range(len(counters(self._config))):
+            halves[contract.COUNTERS + 8 * number] = self.counter_value[:BUS_BITS]
+            halves[contract.COUNTERS + 8 * number + 4] = self.counter_value[BUS_BITS:]
+        return halves
