@@ -112,8 +112,7 @@ class Window(wiring.Component):
                     m.d.comb += [
                         last.eq(chunk == bank.chunks - 1),
                         self.legal.eq(
-                            (self.address < bank.words)
-                            & ((chunk == 0) | (writing == self.write))
+                            (self.address < bank.words) & ((chunk == 0) | (writing == self.write))
                         ),
                         port.enable.eq(self.begin & (last | ~self.write)),
                         port.write.eq(self.write),
@@ -152,8 +151,8 @@ class Registers(wiring.Component):
     - `dropped`, `refused`: pulses that set the flags of STATUS.
     - `bank_<n>`: port of bank n, in the order of `storage.host_banks`.
     - `seed_<n>`: port of the LFSR of learning layer n, in the order of `learning_layers`.
-    - with `config.counters` alone: `clear`, a pulse that clears the counters; `counter_index`, the
-      place of a counter in `counters(config)`, and `counter_value`, its count a cycle later at most.
+    - with `config.counters` alone: `clear`, a pulse that clears the counters; `counter_index`,
+      a place in `counters(config)`, and `counter_value`, the count there a cycle later at most.
 
     Where the map is silent: to read CONTROL is an error; a seed is cut to the LFSR's bits before it
     is held against zero; a counter that moves is read as HIGH, LOW, HIGH.
