@@ -89,9 +89,7 @@ def _checked(
     if array.shape != shape or array.dtype.kind not in "iu":
         raise Refusal(f"{name} must be {shape} integers, not {array.shape} {array.dtype}")
     if array.min() < span[0] or array.max() > span[-1]:
-        raise Refusal(
-            f"{name} must lie in {span[0]}..{span[-1]}, not {array.min()}..{array.max()}"
-        )
+        raise Refusal(f"{name} must lie in {span[0]}..{span[-1]}, not {array.min()}..{array.max()}")
     return array
 
 
@@ -99,8 +97,8 @@ def bank_shapes(config: ChipConfig) -> dict[str, tuple[int, ...]]:
     """Logical shape of every host bank by name, in the order of the stages."""
     found: dict[str, tuple[int, ...]] = {}
     for number, (stage, conv) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
-        shape = (stage.kernels, conv.channels, stage.size, stage.size)
-        found[f"conv{number + 1}.kernels"] = shape
+        taps = (conv.channels, stage.size, stage.size)
+        found[f"conv{number + 1}.kernels"] = (stage.kernels, *taps)
     labels = config.readout.classes
     for layer in config.layer_shapes:
         found[f"{layer.name}.weights"] = (layer.inputs, layer.outputs)
@@ -133,8 +131,7 @@ def fresh(config: ChipConfig, seed: int) -> State:
             banks[name] = _projection(config, layer.outputs, stream(name))
     bits = config.learning.lfsr_bits
     seeds = {
-        name: int(stream(f"{name}.lfsr").integers(1, 1 << bits))
-        for name in learning_layers(config)
+        name: int(stream(f"{name}.lfsr").integers(1, 1 << bits)) for name in learning_layers(config)
     }
     return State(banks, seeds)
 

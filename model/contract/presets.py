@@ -1,6 +1,7 @@
 """Chips by name."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from model.contract.config import (
     Activation,
@@ -10,6 +11,7 @@ from model.contract.config import (
     Learning,
     Pooling,
     Readout,
+    from_toml,
 )
 from model.contract.refusal import Refusal
 
@@ -159,8 +161,34 @@ PRESETS: dict[str, Callable[[], ChipConfig]] = {
 }
 
 
-def preset(name: str) -> ChipConfig:
-    """The preset of that name. Raises `Refusal` where there is none."""
+RULES = ("none", "shallow", "drtp", "drtp-scaled", "sdfa", "dfa")
+"""Rules as commands name them: those of the configuration, and drtp scaled by the label's error."""
+
+
+def preset(name: str, rule: str | None = None) -> ChipConfig:
+    """The preset of that name, under another rule if one is given.
+
+    Raises `Refusal` where there is no such preset or rule.
+    """
     if name not in PRESETS:
         raise Refusal(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
-    return PRESETS[name]()
+    config = PRESETS[name]()
+    return config if rule is None else config.with_rule(rule)
+
+
+def chosen(name: str | None, file: Path | None, rule: str | None) -> ChipConfig:
+    """The chip that a command's --preset, --config and --rule ask for; digits if neither does.
+
+    Raises `Refusal` where both or something unknown or impossible is asked for.
+    """
+    if name is not None and file is not None:
+        raise Refusal("--preset and --config both name a chip; give one of them")
+    if file is None:
+        return preset(name or "digits", rule)
+    config = from_toml(file)
+    return config if rule is None else config.with_rule(rule)
+
+
+def rule_name(config: ChipConfig) -> str:
+    """The chip's rule as commands name it."""
+    return config.learning.rule + ("-scaled" if config.learning.error_scaled else "")

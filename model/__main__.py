@@ -1,0 +1,183 @@
+"""Commands of the model: `python -m model`."""
+
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from model.contract.artifact import write_json
+from model.contract.presets import chosen, rule_name
+from model.contract.refusal import Refusal, speaking_plainly
+from model.data import get, load
+from model.network import ChipModel
+from model.reference import commands as reference
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+data_app = typer.Typer(no_args_is_help=True)
+app.add_typer(data_app, name="data", help="Data sets.")
+app.add_typer(reference.app, name="reference")
+
+
+@app.callback()
+def model() -> None:
+    """The integer model of the chip: what it computes, bit for bit."""
+
+
+@app.command()
+def train(
+    preset: Annotated[
+        str | None, typer.Option(help="Chip by name (digits where not given).")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
+    rule: Annotated[str | None, typer.Option(help="How hidden layers learn.")] = None,
+    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    test_fraction: Annotated[
+        float | None, typer.Option(help="Share held out for the test (a quarter).")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on that many samples.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the model here, as .npz.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
+) -> None:
+    """Train a chip on real data, then test it on held-out data."""
+    with speaking_plainly():
+        if resume and out is None:
+            raise Refusal("--resume goes on from what --out names; give --out")
+        for path in (out, json):
+            if path is not None:
+                _check_writable(path)
+        chip = ChipModel(chosen(preset, config, rule), epochs=epochs, seed=seed)
+        samples = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
+        kept = _drawn(len(samples.x_train), limit, seed)
+        with _watching(f"{chip.config.name} learns {data}") as watch:
+            chip.fit(
+                samples.x_train[kept],
+                samples.y_train[kept],
+                checkpoint=out,
+                resume=resume,
+                progress=watch,
+            )
+        figures = {
+            "preset": chip.config.name,
+            "config_sha256": chip.config.sha256,
+            "rule": rule_name(chip.config),
+            "data": data,
+            "seed": seed,
+            "epochs": epochs,
+            "train_samples": len(kept),
+            "test_samples": len(samples.x_test),
+            "test_accuracy": chip.score(samples.x_test, samples.y_test),
+            "images_per_second": watch.images_per_second,
+            "weights_sha256": chip.state_.weights_sha256,
+            "counters": chip.counters_,
+        }
+        if json is not None:
+            write_json(json, figures)
+        _show(figures, samples.note)
+
+
+@data_app.command("get")
+def data_get(
+    name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or cifar10.")],
+    data_dir: Annotated[Path | None, typer.Option(help="Where to put it (./data).")] = None,
+    mirror: Annotated[str | None, typer.Option(help="Address of the folder of the files.")] = None,
+) -> None:
+    """Download a data set; its sums are checked."""
+    with speaking_plainly():
+        for path in get(name, data_dir, mirror):
+            print(path)
+
+
+class _Watch:
+    """Told how far training is: moves the bar and measures the speed."""
+
+    def __init__(self, bar: Progress, title: str) -> None:
+        self._bar = bar
+        self._task = bar.add_task(title, total=None, speed="")
+        self._first: tuple[int, float] | None = None
+        self.images_per_second: float | None = None  #: None where nothing was left to learn
+
+    def __call__(self, learned: int, planned: int) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = learned, now
+        if learned > self._first[0]:
+            self.images_per_second = (learned - self._first[0]) / (now - self._first[1])
+        speed = f"{self.images_per_second or 0:,.0f} images/s"
+        self._bar.update(self._task, total=planned, completed=learned, speed=speed)
+
+
+@contextmanager
+def _watching(title: str) -> Iterator[_Watch]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        yield _Watch(bar, title)
+
+
+def _drawn(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:
+    """Numbers of the samples to train on: all, or `limit` drawn from the seed, in their order."""
+    if limit is None:
+        return np.arange(count)
+    if not 1 <= limit <= count:
+        raise Refusal(f"--limit must be 1 to the {count} training samples there are, not {limit}")
+    rng = np.random.default_rng([seed, zlib.crc32(b"limit")])
+    return np.sort(rng.permutation(count)[:limit])
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse before training what could not be written after it."""
+    if path.is_dir():
+        raise Refusal(f"cannot write {path}: it is a folder; name a file")
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise Refusal(f"cannot write {path}: {folder} is no writable folder; choose another path")
+
+
+def _show(figures: dict[str, Any], note: str) -> None:
+    table = Table(show_header=False)
+    table.add_row(
+        "chip", f"{figures['preset']}, rule {figures['rule']}, {figures['config_sha256'][:8]}"
+    )
+    table.add_row(
+        "data", f"{figures['data']}{f' ({note})' if note else ''}, seed {figures['seed']}"
+    )
+    table.add_row("trained", f"{figures['epochs']} epochs of {figures['train_samples']:,} samples")
+    speed = figures["images_per_second"]
+    if speed is not None:
+        table.add_row("speed", f"{speed:,.0f} images/s")
+    accuracy = figures["test_accuracy"]
+    table.add_row("accuracy", f"{accuracy:.2%} of {figures['test_samples']:,} test samples")
+    table.add_row("weights", figures["weights_sha256"][:16])
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m model")

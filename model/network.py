@@ -1,0 +1,292 @@
+"""The whole network behind the interface that scikit-learn users know: fit, predict, score."""
+
+import hashlib
+import json
+import time
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from model.arith import Codes
+from model.contract.artifact import writing
+from model.contract.config import ChipConfig, from_dict
+from model.contract.counters import Kind, counters
+from model.contract.refusal import Refusal
+from model.encode import sample_words
+from model.plain import Counts, PlainChip, no_counts
+from model.state import State, fresh
+
+Images = NDArray[np.uint8]
+Progress = Callable[[int, int], None]
+"""Told now and then how many samples are learned, and how many will be."""
+
+ENGINES = ("fast", "plain")
+CHUNK_SAMPLES = 256  #: between two looks at the clock
+CHECKPOINT_SECONDS = 10.0
+
+
+def plan(config: ChipConfig, samples: int, epochs: int, seed: int) -> tuple[Codes, Codes]:
+    """Which sample the chip meets when, and at which rate step.
+
+    Every epoch is a permutation of all samples, drawn from the seed. The n-th of all T samples met
+    is learned at ``schedule[floor(len(schedule) * n / T)]``: the schedule runs in equal parts over
+    the whole of training, not over each epoch.
+
+    Returns: order (T,) numbers of samples; rates (T,) rate steps; T = samples * epochs.
+    """
+    rng = np.random.default_rng([seed, zlib.crc32(b"order")])
+    order = np.concatenate([rng.permutation(samples) for _ in range(epochs)])
+    schedule = np.array(config.learning.schedule, dtype=np.int64)
+    return order, schedule[len(schedule) * np.arange(len(order)) // len(order)]
+
+
+def totals(config: ChipConfig, counts: Counts) -> dict[str, int]:
+    """Counts of an engine by dotted name, in the order of the register map.
+
+    Counters of kind `STALL` are left out: only hardware knows them.
+    """
+    return {
+        counter.name: counts[counter.stage][counter.event]
+        for counter in counters(config)
+        if counter.kind is not Kind.STALL
+    }
+
+
+def checked_images(config: ChipConfig, x: ArrayLike) -> Images:
+    """Images as (N, H, W, C) uint8. Raises `Refusal` where they are not that, or not the chip's."""
+    images = np.asarray(x)
+    if images.dtype != np.uint8:
+        raise Refusal(f"images must be uint8 levels 0..255, not {images.dtype}; convert them first")
+    size = (config.height, config.width, config.channels)
+    grey = images.ndim == 3 and config.channels == 1
+    if images.shape[1:] != (size[:2] if grey else size):
+        forms = f"(N, {', '.join(map(str, size))})"
+        if config.channels == 1:
+            forms = f"(N, {size[0]}, {size[1]}) or {forms}"
+        raise Refusal(f"images must be {forms} for the chip {config.name}, not {images.shape}")
+    if not len(images):
+        raise Refusal("there are no images; give one or more")
+    return images.reshape(len(images), *size)
+
+
+def checked_labels(config: ChipConfig, y: ArrayLike, count: int) -> Codes:
+    """Labels as (N,) int64. Raises `Refusal` where they are not that, or no classes of the chip."""
+    labels = np.asarray(y)
+    if labels.dtype.kind not in "iu":
+        raise Refusal(f"labels must be integers, not {labels.dtype}; number the classes")
+    if labels.shape != (count,):
+        raise Refusal(f"labels must be ({count},), one an image, not {labels.shape}")
+    outside = labels[(labels < 0) | (labels >= config.readout.classes)]
+    if len(outside):
+        raise Refusal(
+            f"labels must be 0..{config.readout.classes - 1} for the chip {config.name}, "
+            f"not {outside[0]}"
+        )
+    return labels.astype(np.int64)
+
+
+class ChipModel:
+    """A chip that learns from arrays.
+
+    Parameters: `config`; `epochs`, passes over the training samples; `seed` of the kernels, the
+    first weights, B, the LFSRs and the order of samples; `engine`, "fast" or "plain": the same
+    results, bit for bit.
+
+    Learned: `state_` (`model.state.State`); `weights_`, (I, J) codes by layer; `counters_`, what
+    the chip did in training, by dotted name; `samples_`, how many samples it has learned.
+
+    Images are (N, H, W) or (N, H, W, C) uint8, labels (N,) integers. Raises `Refusal` where a
+    choice or an array does not fit the chip.
+    """
+
+    state_: State
+    counters_: dict[str, int]
+    samples_: int
+
+    def __init__(
+        self, config: ChipConfig, *, epochs: int = 5, seed: int = 0, engine: str = "fast"
+    ) -> None:
+        if epochs < 1:
+            raise Refusal(f"epochs must be at least 1, not {epochs}")
+        if not 0 <= seed < 1 << 32:
+            raise Refusal(f"seed must be 0 to {(1 << 32) - 1}, not {seed}")
+        if engine not in ENGINES:
+            raise Refusal(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+        self.config = config
+        self.epochs = epochs
+        self.seed = seed
+        self.engine = engine
+
+    @property
+    def weights_(self) -> dict[str, Codes]:
+        """Learned weights by layer, (I, J) codes; the readout's last row is its bias."""
+        return self._learned().weights
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        checkpoint: Path | str | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn from a fresh state on, one sample after another, as the chip does.
+
+        With `checkpoint`, that path is written every few seconds and at the end, as by `save`;
+        with `resume` too, training goes on from what lies there, if anything does, and ends as if
+        it had never stopped. Raises `Refusal` where the checkpoint is of another training.
+        """
+        images = checked_images(self.config, x)
+        labels = checked_labels(self.config, y, len(images))
+        order, rates = plan(self.config, len(images), self.epochs, self.seed)
+        self._start(_sha256(images, labels), len(order))
+        if checkpoint is not None and resume and Path(checkpoint).exists():
+            self._take_over(Path(checkpoint))
+        chip = PlainChip(self.config, self.state_)
+        before, saved_at = self.counters_, time.monotonic()
+        if progress is not None:
+            progress(self.samples_, len(order))
+        while self.samples_ < len(order):
+            part = slice(self.samples_, self.samples_ + CHUNK_SAMPLES)
+            _run(chip, images[order[part]], labels[order[part]], rates[part], True)
+            self.samples_ = min(part.stop, len(order))
+            if progress is not None:
+                progress(self.samples_, len(order))
+            finished = self.samples_ == len(order)
+            if finished or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                now = totals(self.config, chip.counts)
+                self.counters_ = {name: before[name] + now[name] for name in now}
+                if checkpoint is not None:
+                    self.save(checkpoint)
+                saved_at = time.monotonic()
+        return self
+
+    def scores(self, x: ArrayLike) -> Codes:
+        """Scores (N, classes) of the images, codes 0..255 that stand for score / 255."""
+        return self._classify(x)[1]
+
+    def predict(self, x: ArrayLike) -> Codes:
+        """Classes (N,) of the images. The chip does not learn from them."""
+        return self._classify(x)[0]
+
+    def score(self, x: ArrayLike, y: ArrayLike) -> float:
+        """Share of the images whose class is their label."""
+        classes = self.predict(x)
+        return float(np.mean(classes == checked_labels(self.config, y, len(classes))))
+
+    def save(self, path: Path | str) -> None:
+        """Write the learned state as .npz, whole or not at all; the same state, the same bytes."""
+        about = {
+            "config": self.config.to_dict(),
+            "epochs": self.epochs,
+            "seed": self.seed,
+            "data_sha256": self._data_sha256,
+            "samples": self.samples_,
+            "samples_planned": self._samples_planned,
+            "counters": self.counters_,
+        }
+        arrays = {"about": np.array(json.dumps(about)), **self._learned().to_arrays()}
+        with writing(path) as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: Path | str, config: ChipConfig | None = None) -> Self:
+        """Read what `save` wrote after a whole training.
+
+        Raises `Refusal` where the file is missing, damaged, of an unfinished training, or of
+        another chip than `config`.
+        """
+        model = cls._read(Path(path))
+        if config is not None and model.config != config:
+            raise Refusal(
+                f"{path} holds a model of the chip {model.config.name} "
+                f"({model.config.sha256[:8]}), not of {config.name} ({config.sha256[:8]}); "
+                f"give the configuration that it was trained with"
+            )
+        if model.samples_ < model._samples_planned:
+            raise Refusal(
+                f"{path} holds an unfinished training, {model.samples_} of "
+                f"{model._samples_planned} samples; finish it with --resume"
+            )
+        return model
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
+        if path.exists() and not zipfile.is_zipfile(path):
+            raise Refusal(f"{path} is truncated or no .npz file; train the model again")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays["about"]))
+            config = from_dict(about["config"])
+            model = cls(config, epochs=about["epochs"], seed=about["seed"])
+            model.state_ = State.from_arrays(config, arrays)
+            model.counters_ = {name: about["counters"][name] for name in _zeros(config)}
+            model.samples_, model._samples_planned = about["samples"], about["samples_planned"]
+            model._data_sha256 = about["data_sha256"]
+        except OSError as error:
+            raise Refusal(f"cannot read {path}: {error.strerror}; check the path") from error
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise Refusal(f"{path} is no saved model, or damaged: {error}") from error
+        return model
+
+    def _start(self, data_sha256: str, samples_planned: int) -> None:
+        self._data_sha256 = data_sha256
+        self._samples_planned = samples_planned
+        self.state_ = fresh(self.config, self.seed)
+        self.counters_ = _zeros(self.config)
+        self.samples_ = 0
+
+    def _take_over(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        other = self._read(path)
+        for what, mine, found in (
+            ("chip", self.config, other.config),
+            ("number of epochs", self.epochs, other.epochs),
+            ("seed", self.seed, other.seed),
+            ("training data", self._data_sha256, other._data_sha256),
+        ):
+            if mine != found:
+                raise Refusal(
+                    f"{path} cannot be resumed: its {what} differs; "
+                    f"choose another path, or start anew without resuming"
+                )
+        self.state_ = other.state_
+        self.counters_ = other.counters_
+        self.samples_ = other.samples_
+
+    def _learned(self) -> State:
+        if not hasattr(self, "state_"):
+            raise Refusal("this model has learned nothing yet; call fit or load first")
+        return self.state_
+
+    def _classify(self, x: ArrayLike) -> tuple[Codes, Codes]:
+        images = checked_images(self.config, x)
+        nothing = np.zeros(len(images), dtype=np.int64)
+        chip = PlainChip(self.config, self._learned())
+        return _run(chip, images, nothing, nothing, False)
+
+
+def _run(
+    chip: PlainChip, images: Images, labels: Codes, rates: Codes, learn: bool
+) -> tuple[Codes, Codes]:
+    return chip.run(
+        sample_words(chip.config, image, int(label), learn, int(rate))
+        for image, label, rate in zip(images, labels, rates, strict=True)
+    )
+
+
+def _zeros(config: ChipConfig) -> dict[str, int]:
+    return totals(config, no_counts(config))
+
+
+def _sha256(images: Images, labels: Codes) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(images).data)
+    digest.update(labels.astype("<i8").data)
+    return digest.hexdigest()
