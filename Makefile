@@ -7,7 +7,7 @@ SEED ?= 0
 WAVES ?=
 
 PYTHON := .venv/bin/python
-PIP := .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes
+PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

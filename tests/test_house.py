@@ -1,0 +1,220 @@
+"""The house rules: who imports whom, who writes Verilog, what every dependency is for."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("model", "rtl", "sim")
+
+# What the files of a place may import beside the standard library. The longest matching place
+# counts; a name opens everything below it, save what `PRIVATE` keeps closed.
+RULES = {
+    "model.contract": {"model.contract"},
+    "model": {
+        *("numpy", "numba", "joblib", "matplotlib", "rich", "typer", "sklearn", "pooch"),
+        *("PIL", "aedat", "model"),
+    },
+    "model.reference": {
+        *("numpy", "torch", "array_api_compat", "joblib", "matplotlib", "rich", "typer"),
+        *("sklearn", "model.contract", "model.data", "model.reference"),
+    },
+    "rtl": {"amaranth", "model.contract", "rtl"},
+    "rtl.__main__": {"typer", "model.contract", "rtl"},
+    "rtl.boards": {"amaranth", "amaranth_boards", "model.contract", "rtl"},
+    "sim": {
+        *("numpy", "cocotb", "cocotb_tools", "cocotbext", "matplotlib", "rich", "typer"),
+        *("find_libpython", "model", "rtl.emit", "sim"),
+    },
+}
+# The float world is opened by commands and reports alone: no integer may come from it.
+PRIVATE = "model.reference"
+OPENERS = {"model.__main__", "model.compare", "model.sweep", "sim.report"}
+
+# In pieces, so that this file does not name them.
+HOSTS = [
+    ".".join(pieces)
+    for pieces in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("deb", "debian", "org"),
+        ("npmjs", "org"),
+    )
+]
+
+
+def modules(*rooms: str) -> dict[str, Path]:
+    """Dotted name -> file, of every module of some rooms."""
+    paths = (path for room in rooms for path in (ROOT / room).rglob("*.py"))
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(paths)
+    }
+
+
+def imports(source: str) -> list[str]:
+    """Dotted names that a source imports, wherever in it; relative ones keep their dots."""
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            names += [f"{base}.{alias.name}" for alias in node.names]
+    return names
+
+
+def within(name: str, place: str) -> bool:
+    """Whether a dotted name is a place or lies below it."""
+    return name == place or name.startswith(f"{place}.")
+
+
+def forbidden(module: str, source: str) -> list[str]:
+    """The imports of a module that the rules do not allow."""
+    place = max((place for place in RULES if within(module, place)), key=len)
+    opener = module in OPENERS or within(module, PRIVATE)
+    return [
+        name
+        for name in imports(source)
+        if name.split(".")[0] not in sys.stdlib_module_names
+        and (
+            not any(within(name, allowed) for allowed in RULES[place])
+            or (within(name, PRIVATE) and not opener)
+        )
+    ]
+
+
+def tracked() -> list[Path]:
+    """Every text file of the project, as git knows them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths = (ROOT / name for name in listed.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8192]]
+
+
+@pytest.mark.parametrize("module", modules(*ROOMS))
+def test_a_module_imports_only_what_its_room_may(module: str) -> None:
+    assert forbidden(module, modules(*ROOMS)[module].read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "found"),
+    [
+        ("model.contract.formats", "import numpy", ["numpy"]),
+        ("model.contract.formats", "def f():\n  from model import arith", ["model.arith"]),
+        ("model.conv", "from model.reference import task", ["model.reference.task"]),
+        ("model.conv", "import amaranth.hdl", ["amaranth.hdl"]),
+        ("model.conv", "from . import arith", ["..arith"]),
+        ("model.reference.task", "from model.conv import Conv", ["model.conv.Conv"]),
+        ("rtl.conv", "from model.arith import clip", ["model.arith.clip"]),
+        ("rtl.conv", "import model", ["model"]),
+        ("rtl.conv", "import typer", ["typer"]),
+        ("sim.verify", "from rtl.conv import Conv", ["rtl.conv.Conv"]),
+        ("sim.verify", "import tests.conftest", ["tests.conftest"]),
+        ("sim.verify", "from model.reference.task import digits", ["model.reference.task.digits"]),
+        ("sim.report", "from model.reference.task import digits", []),
+        ("rtl.__main__", "import os, typer", []),
+        ("model.__main__", "from model.reference import task", []),
+    ],
+)
+def test_the_rules_catch_what_they_forbid(module: str, source: str, found: list[str]) -> None:
+    assert forbidden(module, source) == found
+
+
+def test_every_room_has_modules_and_a_rule() -> None:
+    assert all(modules(room) for room in ROOMS)
+    assert set(ROOMS) < set(RULES)
+
+
+def test_tests_lie_flat_and_are_named_after_their_room() -> None:
+    files = list((ROOT / "tests").rglob("*.py"))
+    assert {path.parent for path in files} == {ROOT / "tests"}
+    named = re.compile(r"(test_(model|rtl|sim)_\w+|test_house|conftest)\.py")
+    assert [path.name for path in files if not named.fullmatch(path.name)] == []
+
+
+def test_only_emit_writes_verilog() -> None:
+    writing = re.compile(r"\bwrite_verilog\b|\bamaranth\.back\b")
+    writers = [name for name, path in modules(*ROOMS).items() if writing.search(path.read_text())]
+    assert set(writers) <= {"rtl.emit"}
+
+
+def test_no_registry_is_named() -> None:
+    naming = [
+        path.relative_to(ROOT)
+        for path in tracked()
+        if any(host in path.read_text(errors="replace") for host in HOSTS)
+    ]
+    assert naming == []
+
+
+def test_installing_names_no_address() -> None:
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "verilator.lock", ".ci/run"):
+        assert "://" not in (ROOT / name).read_text()
+
+
+def project() -> dict[str, list[str]]:
+    """Group -> its requirements, as pyproject.toml has them."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {"": table["dependencies"], **table["optional-dependencies"]}
+
+
+def locked() -> dict[str, str]:
+    """Package -> exact version, of both locks."""
+    text = "".join((ROOT / f"{name}.lock").read_text() for name in ("requirements", "verilator"))
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+
+
+def test_every_dependency_has_its_reason_beside_it() -> None:
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    reasoned = {match[1] for line in lines if (match := re.match(r' +"(.+?)",  # (\w+ ?)+', line))}
+    assert {name for group in project().values() for name in group} <= reasoned
+
+
+def test_every_dependency_is_locked() -> None:
+    wanted = {
+        re.split(r"[\[=<>~]", requirement)[0]
+        for group, requirements in project().items()
+        for requirement in requirements
+        if group != "torch"
+    }
+    assert wanted <= set(locked())
+    assert "torch" not in locked()
+
+
+@pytest.mark.parametrize("name", ["requirements", "verilator"])
+def test_every_locked_version_is_exact_and_hashed(name: str) -> None:
+    text = (ROOT / f"{name}.lock").read_text()
+    entries = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "").splitlines()
+    assert len(entries) >= 1
+    pinned = re.compile(r"[a-z0-9.-]+==[\w.]+( +--hash=sha256:[0-9a-f]{64})+")
+    assert [entry for entry in entries if not pinned.fullmatch(entry)] == []
+
+
+def test_what_is_installed_is_what_is_locked() -> None:
+    assert {name: version(name) for name in locked()} == locked()
+
+
+def test_warnings_are_errors() -> None:
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert table["filterwarnings"][0] == "error"
+
+
+def test_every_target_of_make_has_a_line_of_help() -> None:
+    text = (ROOT / "Makefile").read_text()
+    phony = re.findall(r"^\.PHONY: (.+)$", text, re.MULTILINE)[0].split()
+    helped = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert sorted(line.split()[0] for line in helped.stdout.splitlines()) == sorted(phony)
