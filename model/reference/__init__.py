@@ -4,7 +4,7 @@ Written from Frenkel, Lefebvre and Bol, "Learning without feedback" (2019), equa
 on any array library that speaks the array API: numpy by default, torch or cupy by name.
 
 >>> from model.reference import train
->>> run = train("fc1-100", "drtp", "digits", epochs=5)
+>>> run = train("fc1-100", "drtp", "digits")
 >>> run.test_accuracy  # of each epoch, in %
 """
 

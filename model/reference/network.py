@@ -42,7 +42,7 @@ class Network:
             for layer in self.layers[:-1]:
                 layer.trained = False
         self._draw_weights(settings)
-        self.feedback = [
+        self.feedback: list[Array] = [
             None if matrix is None else self.backend.put(matrix)
             for matrix in draw_feedback(settings, self.layers)
         ]
