@@ -1,0 +1,105 @@
+"""The chip: the stages in the order of the data, and the host's side. Twin: `model/plain.py`."""
+
+from amaranth.hdl import Cat, Elaboratable, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from model.contract.config import ChipConfig
+from model.contract.event import WORD_BITS
+from model.contract.registers import learning_layers
+from model.contract.stages import boundaries, stage_names
+from model.contract.storage import host_banks
+from rtl.beat import connect_items
+from rtl.conv import Conv
+from rtl.counters import CounterBank
+from rtl.encode import Encode
+from rtl.hidden import Hidden
+from rtl.readout import Readout
+from rtl.registers import HostBus, Registers
+
+
+class Chip(wiring.Component):
+    """The processor without its outer bus.
+
+    Members: `events` and `results` (words of `model.contract.event` and `.result`), `host`, and one
+    `monitor_*` port a boundary of `model.contract.stages`; a monitor left open costs nothing.
+    Timing: stages overlap: while a layer learns from one sample, the stages before it take the
+    next. A sample's marks travel with its data, so results do not depend on when words arrive.
+    """
+
+    def __init__(self, config: ChipConfig) -> None:
+        self.config = config
+        monitors = {b.port: Out(b.port_bits) for b in boundaries(config)}
+        super().__init__(
+            {
+                "events": In(stream.Signature(WORD_BITS)),
+                "results": Out(stream.Signature(32)),
+                "host": In(HostBus),
+                **monitors,
+            }
+        )
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        """Build the stages and connect them."""
+        m = Module()
+        config = self.config
+        m.submodules.encode = encode = Encode(config)
+        convs = [Conv(config, number) for number in range(len(config.conv))]
+        hiddens = [Hidden(config, number) for number in range(len(config.hidden))]
+        readout = Readout(config)
+        stages = dict(zip(stage_names(config), [encode, *convs, *hiddens, readout], strict=True))
+        for name, stage in list(stages.items())[1:]:
+            m.submodules[name] = stage
+
+        wiring.connect(m, wiring.flipped(self.events), encode.words)
+        source = encode.events
+        for conv in convs:
+            wiring.connect(m, source, conv.events)
+            source = conv.features
+        for layer in (*hiddens, readout):
+            connect_items(m, source, layer.items)
+            if layer is not readout:
+                source = layer.activations
+        wiring.connect(m, wiring.flipped(self.results), readout.results)
+        if readout.sends_errors:
+            for hidden in hiddens:
+                m.d.comb += [
+                    hidden.errors.valid.eq(readout.errors.valid),
+                    hidden.errors.payload.eq(readout.errors.payload),
+                ]
+        for boundary in boundaries(config):
+            stage, record = boundary.name.split(".")
+            monitor = getattr(stages[stage], f"monitor_{record}")
+            m.d.comb += getattr(self, boundary.port).eq(monitor)
+        self._host_side(m, stages)
+        return m
+
+    def _host_side(self, m: Module, stages: dict[str, wiring.Component]) -> None:
+        """Registers, the banks and seeds behind them, and the counters."""
+        config = self.config
+        m.submodules.registers = registers = Registers(config)
+        wiring.connect(m, wiring.flipped(self.host), registers.host)
+        members = {"kernels": "kernels", "weights": "weights", "modulation": "projection"}
+        for number, bank in enumerate(host_banks(config)):
+            stage, kind = bank.name.split(".")
+            wiring.connect(
+                m, getattr(registers, f"bank_{number}"), getattr(stages[stage], members[kind])
+            )
+        for number, layer in enumerate(learning_layers(config)):
+            wiring.connect(m, getattr(registers, f"seed_{number}"), stages[layer].seed)
+        encode = stages["encode"]
+        m.d.comb += [
+            registers.busy.eq(Cat(stage.busy for stage in stages.values()).any()),
+            registers.dropped.eq(encode.dropped),
+            registers.refused.eq(encode.refused),
+        ]
+        if not config.counters:
+            return
+        m.submodules.counters = counters = CounterBank(config)
+        for name, stage in stages.items():
+            m.d.comb += getattr(counters, f"count_{name}").eq(stage.count)
+        m.d.comb += [
+            counters.clear.eq(registers.clear),
+            counters.index.eq(registers.counter_index),
+            registers.counter_value.eq(counters.value),
+        ]

@@ -1,0 +1,127 @@
+"""The guard at the chip's door: words to well-formed events. Twin: `model/encode.py`."""
+
+from amaranth.hdl import Cat, Elaboratable, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from model.contract import event
+from model.contract.config import ChipConfig, Rule
+from model.contract.stages import boundaries
+from rtl.beat import map_beat
+from rtl.counters import steps_layout
+
+
+class Encode(wiring.Component):
+    """Drops malformed events, refuses to learn from unknown marks, turns time into value.
+
+    Members: `words` (the host's), `events`; `dropped`, `refused` (pulses); `busy` (a sample is
+    open); `count`; `monitor_events`.
+    Timing: latency 1 cycle, one word a cycle; a dropped word takes one cycle too. Reset: no sample
+    open.
+    """
+
+    def __init__(self, config: ChipConfig) -> None:
+        self.config = config
+        beat = map_beat(config, config.height, config.width, config.channels, config.pixel)
+        super().__init__(
+            {
+                "words": In(stream.Signature(event.WORD_BITS)),
+                "events": Out(stream.Signature(beat)),
+                "dropped": Out(1),
+                "refused": Out(1),
+                "busy": Out(1),
+                "count": Out(steps_layout(config, "encode")),
+                "monitor_events": Out(boundaries(config)[0].port_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        """Build the checks and the output register."""
+        config = self.config
+        m = Module()
+        word, out = self.words.payload, self.events
+        is_mark = word[event.MARK_AT]
+        x = word[event.X_AT :][: event.X_BITS]
+        y = word[event.Y_AT :][: event.Y_BITS]
+        channel = word[event.CHANNEL_AT :][: event.CHANNEL_BITS]
+        time = word[event.TIME_AT :][: event.TIME_BITS]
+        label = word[event.LABEL_AT :][: event.LABEL_BITS]
+        rate = word[event.RATE_AT :][: event.RATE_BITS]
+
+        latest = Signal(event.TIME_BITS)
+        faulty = Signal()
+        open_sample = Signal()
+        room = self._room(m, is_mark)
+        well_formed = Signal()
+        m.d.comb += well_formed.eq(
+            (x < config.width)
+            & (y < config.height)
+            & (channel < config.channels)
+            & (time >= latest)
+            & (time < config.time_top)
+            & room
+        )
+        asked = word[event.LEARN_AT] & (config.learning.rule is not Rule.NONE)
+        known = (label < config.readout.classes) & (rate < config.rate_steps)
+        free = Signal()
+        taken = Signal()
+        m.d.comb += [
+            free.eq(~out.valid | out.ready),
+            self.words.ready.eq(free),
+            taken.eq(self.words.valid & free),
+            self.dropped.eq(taken & ~is_mark & ~well_formed),
+            self.refused.eq(taken & is_mark & asked & ~known),
+            self.busy.eq(open_sample | out.valid),
+            self.count.events.eq(taken & ~is_mark & well_formed),
+            self.count.dropped_events.eq(self.dropped),
+            self.count.samples.eq(taken & is_mark),
+            self.count.refused_marks.eq(self.refused),
+        ]
+        item, mark = out.payload.body.item, out.payload.body.mark
+        with m.If(free):
+            m.d.sync += out.valid.eq(self.words.valid & (is_mark | well_formed))
+        with m.If(taken):
+            m.d.sync += [out.payload.end.eq(is_mark), open_sample.eq(~is_mark)]
+            with m.If(is_mark):
+                m.d.sync += [
+                    mark.label.eq(label),
+                    mark.learn.eq(asked & known),
+                    mark.rate.eq(rate),
+                    mark.faulty.eq(faulty | self.refused),
+                    faulty.eq(0),
+                    latest.eq(0),
+                ]
+            with m.Elif(well_formed):
+                m.d.sync += [
+                    item.x.eq(x),
+                    item.y.eq(y),
+                    item.channel.eq(channel),
+                    item.index.eq((y * config.width + x) * config.channels + channel),
+                    item.value.eq(config.time_top - time),
+                    latest.eq(time),
+                ]
+            with m.Else():
+                m.d.sync += faulty.eq(1)
+        fields = boundaries(config)[0].fields
+        parts = (item.x, item.y, item.channel, item.value)
+        sized = [
+            part[: field.code.bits] if len(part) >= field.code.bits else
+            Cat(part, Signal(field.code.bits - len(part)))
+            for part, field in zip(parts, fields, strict=True)
+        ]
+        m.d.comb += self.monitor_events.eq(
+            Cat(out.valid & out.ready, out.payload.end, *sized)
+        )
+        return m
+
+    def _room(self, m: Module, is_mark: object) -> object:
+        """Whether the sample may have one more event: only a queue that events fill has a limit."""
+        limit = self.config.event_limit
+        if limit is None:
+            return 1
+        taken = Signal(range(limit + 1))
+        with m.If(self.words.valid & self.words.ready & is_mark):
+            m.d.sync += taken.eq(0)
+        with m.Elif(self.count.events):
+            m.d.sync += taken.eq(taken + 1)
+        return taken < limit

@@ -1,0 +1,75 @@
+"""The update of one memory word of weights. Twin: `model/learn.py` (`update`)."""
+
+from amaranth.hdl import Const, Elaboratable, Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from model.contract.config import ChipConfig, LayerShape
+from model.contract.storage import index_bits
+from rtl.arith import choose, lanes, outside, pack, saturate
+from rtl.lfsr import mask
+
+
+def product_bits(shape: LayerShape) -> int:
+    """Signed bits that hold any input times any modulation."""
+    peak = max(shape.value.high, -shape.value.low)
+    return (peak * shape.modulation.high).bit_length() + 1
+
+
+class Update(wiring.Component):
+    """Stochastic rounding and saturating addition for every lane of a word.
+
+    ``w + floor((product + random mod 2**shift) / 2**shift)`` with ``shift = rate_shift + rate`` and
+    ``random = state ^ mask(neuron)``, saturated to the weight's format. Combinational.
+
+    Members: `products` and `weights` (words of lanes), `group` (which neurons these are), `rate`,
+    `state` (of the LFSR); `updated` (the new word), `changes` and `clips` (one bit a lane).
+    """
+
+    def __init__(self, config: ChipConfig, shape: LayerShape) -> None:
+        self.config = config
+        self.shape = shape
+        word = shape.lanes * shape.weight.bits
+        super().__init__(
+            {
+                "products": In(shape.lanes * product_bits(shape)),
+                "weights": In(word),
+                "group": In(index_bits(shape.groups)),
+                "rate": In(index_bits(config.rate_steps)),
+                "state": In(config.learning.lfsr_bits),
+                "updated": Out(word),
+                "changes": Out(shape.lanes),
+                "clips": Out(shape.lanes),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Elaboratable:
+        """Build one adder, one choice of shifts and one saturating adder a lane."""
+        m = Module()
+        shape, steps = self.shape, self.config.rate_steps
+        width = product_bits(shape)
+        most = shape.rate_shift + steps - 1
+        shifts = [shape.rate_shift + step for step in range(steps)]
+        kept = Signal(most)  # the random bits that the rate leaves in
+        m.d.comb += kept.eq(choose([Const((1 << shift) - 1, most) for shift in shifts], self.rate))
+        products = [
+            self.products[lane * width : (lane + 1) * width].as_signed()
+            for lane in range(shape.lanes)
+        ]
+        weights = lanes(self.weights, shape.weight, shape.lanes)
+        updated = []
+        for lane, (product, weight) in enumerate(zip(products, weights, strict=True)):
+            neuron = self.group * shape.lanes + lane
+            random = (self.state ^ mask(neuron, self.config.learning.lfsr_bits))[:most]
+            total = Signal(signed(max(width, most + 1) + 1))
+            m.d.comb += total.eq(product + (random & kept))
+            raised = weight + choose([total >> shift for shift in shifts], self.rate)
+            code = saturate(raised, shape.weight)
+            updated.append(code)
+            m.d.comb += [
+                self.changes[lane].eq(code != weight),
+                self.clips[lane].eq(outside(raised, shape.weight)),
+            ]
+        m.d.comb += self.updated.eq(pack(updated, shape.weight))
+        return m
+
