@@ -2,9 +2,9 @@
 
 Each is a handful of runs, watched, and a drawing. By default the scale is reduced (fewer epochs,
 trials and examples) so that a figure takes a minute or a few; the paper's scale is a flag away. A
-finished run is kept as JSON beside the pictures, a run in progress as a checkpoint, so that a figure
-that was stopped goes on. Where the paper measures errors several times an epoch in S4 and S5, we measure
-once an epoch.
+finished run is kept as JSON beside the pictures, a run in progress as a checkpoint: a figure that
+was stopped goes on. Where the paper measures errors several times an epoch, in S4 and S5, we
+measure once an epoch.
 """
 
 import json
