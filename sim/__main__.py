@@ -10,6 +10,7 @@ from model.contract.artifact import write_json
 from model.contract.refusal import speaking_plainly
 from sim import debian
 from sim import doctor as doctors
+from sim import golden as goldens
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -33,6 +34,20 @@ def get(tool: Annotated[str, typer.Argument(help="icarus or libpython")]) -> Non
     """See to it that a tool without a wheel is there: the system's, or Debian's unpacked."""
     found = debian.get(tool)
     print(f"{found.name} {found.version} ({found.path})")
+
+
+@app.command()
+def golden(
+    rewrite: Annotated[
+        bool, typer.Option("--rewrite", help="Write the frozen runs and the manifest anew.")
+    ] = False,
+) -> None:
+    """Compare the model with the golden data: anchors from outside, frozen runs, sums."""
+    if rewrite:
+        goldens.rewrite()
+    comparisons = goldens.compare()
+    print(goldens.summary(comparisons))
+    raise typer.Exit(1 if any(found.trouble for found in comparisons) else 0)
 
 
 if __name__ == "__main__":
