@@ -14,7 +14,7 @@ def accumulate(
 ) -> Codes:
     """Add every event's kernel window to the potentials it covers.
 
-    ``potential[y, x, k] = sum over events of value * kernels[k, c, ey + padding - y, ex + padding - x]``
+    ``potential[y, x, k] += value * kernels[k, c, ey + padding - y, ex + padding - x]``
 
     Parameters: `kernels` (K, C, R, R) codes; `events` (n, 4) of x, y, channel, value.
     Returns: (map height, map width, K) codes. Potentials saturate one event at a time, which can

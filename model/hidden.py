@@ -9,11 +9,11 @@ from model.contract.config import (
     SCALED_MODULATION,
     Activation,
     ChipConfig,
-    Format,
     Gate,
     Hidden,
     Rule,
 )
+from model.contract.formats import Format
 
 
 def activate(layer: Hidden, to: Format, sums: Codes, counts: Counter[str]) -> Codes:

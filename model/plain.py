@@ -75,13 +75,19 @@ class PlainChip:
         config = self.config
         events = admitted.events
         items = np.stack(
-            [(events[:, 1] * config.width + events[:, 0]) * config.channels + events[:, 2],
-             events[:, 3]], axis=1,
+            [
+                (events[:, 1] * config.width + events[:, 0]) * config.channels + events[:, 2],
+                events[:, 3],
+            ],
+            axis=1,
         )
         for number, shape in enumerate(config.conv_shapes):
             name = f"conv{number + 1}"
             features = conv.convolve(
-                config.conv[number], shape, self.state.banks[f"{name}.kernels"], events,
+                config.conv[number],
+                shape,
+                self.state.banks[f"{name}.kernels"],
+                events,
                 self.counts[name],
             )
             events, items = conv.feature_events(features), conv.feature_items(features)
@@ -122,15 +128,25 @@ class PlainChip:
                 modulation = error
             else:
                 modulation = hidden.modulate(
-                    self.config, self.config.hidden[number],
-                    self.state.banks[f"{name}.modulation"], label, error, sums[number],
+                    self.config,
+                    self.config.hidden[number],
+                    self.state.banks[f"{name}.modulation"],
+                    label,
+                    error,
+                    sums[number],
                     lfsr.spread(self._masks[name]),
                 )
                 if self.config.learning.error_scaled:
                     lfsr.step()
             writes = learn.update(
-                layer, self.state.banks[f"{name}.weights"], layer_items[number], modulation,
-                admitted.mark.rate, lfsr, self._masks[name], self.counts[name],
+                layer,
+                self.state.banks[f"{name}.weights"],
+                layer_items[number],
+                modulation,
+                admitted.mark.rate,
+                lfsr,
+                self._masks[name],
+                self.counts[name],
             )
             self._note(f"{name}.modulation", modulation[:, None])
             rows = [[address, *word] for address, word in writes]

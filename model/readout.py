@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 
 from model.arith import Codes, clipped, hard_sigmoid, shift_floor
-from model.contract.config import SCORE, Format, Readout
+from model.contract.config import SCORE, Readout
+from model.contract.formats import Format
 
 
 def score(layer: Readout, sums: Codes, counts: Counter[str]) -> Codes:

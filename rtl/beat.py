@@ -6,7 +6,7 @@ overlap freely and nothing depends on timing.
 """
 
 from amaranth.hdl import Module
-from amaranth.lib import data
+from amaranth.lib import data, stream
 
 from model.contract.config import ChipConfig
 from model.contract.formats import Format
@@ -63,7 +63,7 @@ def sum_beat(config: ChipConfig, neurons: int, total: Format) -> data.StructLayo
     )
 
 
-def connect_items(m: Module, source: object, sink: object) -> None:
+def connect_items(m: Module, source: stream.Interface, sink: stream.Interface) -> None:
     """Feed a layer's items from a map's or another layer's: index and value, or the mark."""
     m.d.comb += [
         sink.valid.eq(source.valid),

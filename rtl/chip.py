@@ -56,10 +56,10 @@ class Chip(wiring.Component):
         for conv in convs:
             wiring.connect(m, source, conv.events)
             source = conv.features
-        for layer in (*hiddens, readout):
-            connect_items(m, source, layer.items)
-            if layer is not readout:
-                source = layer.activations
+        for hidden in hiddens:
+            connect_items(m, source, hidden.items)
+            source = hidden.activations
+        connect_items(m, source, readout.items)
         wiring.connect(m, wiring.flipped(self.results), readout.results)
         if readout.sends_errors:
             for hidden in hiddens:

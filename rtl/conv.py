@@ -5,8 +5,9 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from model.contract.config import ChipConfig, Pooling
-from model.contract.stages import boundaries, index_format
-from model.contract.storage import banks
+from model.contract.config import Conv as Stage
+from model.contract.stages import boundary, index_format
+from model.contract.storage import bank
 from rtl.arith import choose, lanes, multiply, outside, pack, popcount, saturate
 from rtl.beat import map_beat, mark_layout
 from rtl.counters import steps_layout
@@ -36,14 +37,11 @@ class Conv(wiring.Component):
         self.shape = shape = config.conv_shapes[number]
         self.name = f"conv{number + 1}"
         self.potentials_saturate = number == 0
-        found = {bank.name: bank for bank in banks(config)}
-        self.kernel_bank = found[f"{self.name}.kernels"]
-        self.potential_bank = found[f"{self.name}.potentials"]
-        self.boundary = {b.name: b for b in boundaries(config)}[f"{self.name}.features"]
+        self.kernel_bank = bank(config, f"{self.name}.kernels")
+        self.potential_bank = bank(config, f"{self.name}.potentials")
+        self.boundary = boundary(config, f"{self.name}.features")
         events = map_beat(config, shape.height, shape.width, shape.channels, shape.value)
-        features = map_beat(
-            config, shape.out_height, shape.out_width, shape.kernels, shape.feature
-        )
+        features = map_beat(config, shape.out_height, shape.out_width, shape.kernels, shape.feature)
         super().__init__(
             {
                 "events": In(stream.Signature(events)),
@@ -76,8 +74,8 @@ class Conv(wiring.Component):
         last_group = group == shape.groups - 1
         event = self.events.payload.body.item
         mark = Signal(mark_layout(self.config))
-        bounds = _window(stage.size, stage.padding, shape, event)
-        (y_low, y_high), (x_low, x_high) = bounds
+        y_low, y_high = _window(stage, event.y, shape.map_height)
+        x_low, x_high = _window(stage, event.x, shape.map_width)
 
         # Second pipeline step, named by what it does to the word read in the cycle before.
         adding, pooling, first = Signal(), Signal(), Signal()
@@ -280,13 +278,9 @@ def _bits(size: int) -> int:
     return index_format(size).bits
 
 
-def _window(size: int, padding: int, shape: object, event: object) -> tuple:
-    """First and last map coordinates whose kernel window covers an event, by rows and columns."""
-    bounds = []
-    for at, count in ((event.y, shape.map_height), (event.x, shape.map_width)):
-        reach = at + padding
-        low = Mux(reach < size - 1, 0, reach - (size - 1))
-        high = Mux(reach > count - 1, count - 1, reach)
-        width = _bits(count)
-        bounds.append((low[:width], high[:width]))
-    return tuple(bounds)
+def _window(stage: Stage, at: Value, size: int) -> tuple[Value, Value]:
+    """First and last map coordinate whose kernel window covers input coordinate `at`."""
+    reach = at + stage.padding
+    low = Mux(reach < stage.size - 1, 0, reach - (stage.size - 1))
+    high = Mux(reach > size - 1, size - 1, reach)
+    return low[: _bits(size)], high[: _bits(size)]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from model.contract import event
 from model.contract.config import ChipConfig, Rule
-from model.contract.stages import boundaries
+from model.contract.stages import boundary
 from rtl.beat import map_beat
 from rtl.counters import steps_layout
 
@@ -22,6 +22,7 @@ class Encode(wiring.Component):
 
     def __init__(self, config: ChipConfig) -> None:
         self.config = config
+        self.boundary = boundary(config, "encode.events")
         beat = map_beat(config, config.height, config.width, config.channels, config.pixel)
         super().__init__(
             {
@@ -31,7 +32,7 @@ class Encode(wiring.Component):
                 "refused": Out(1),
                 "busy": Out(1),
                 "count": Out(steps_layout(config, "encode")),
-                "monitor_events": Out(boundaries(config)[0].port_bits),
+                "monitor_events": Out(self.boundary.port_bits),
             }
         )
 
@@ -102,16 +103,15 @@ class Encode(wiring.Component):
                 ]
             with m.Else():
                 m.d.sync += faulty.eq(1)
-        fields = boundaries(config)[0].fields
+        fields = self.boundary.fields
         parts = (item.x, item.y, item.channel, item.value)
         sized = [
-            part[: field.code.bits] if len(part) >= field.code.bits else
-            Cat(part, Signal(field.code.bits - len(part)))
+            part[: field.code.bits]
+            if len(part) >= field.code.bits
+            else Cat(part, Signal(field.code.bits - len(part)))
             for part, field in zip(parts, fields, strict=True)
         ]
-        m.d.comb += self.monitor_events.eq(
-            Cat(out.valid & out.ready, out.payload.end, *sized)
-        )
+        m.d.comb += self.monitor_events.eq(Cat(out.valid & out.ready, out.payload.end, *sized))
         return m
 
     def _room(self, m: Module, is_mark: object) -> object:

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from model.contract.config import (
     ERROR,
@@ -11,10 +11,9 @@ from model.contract.config import (
     Activation,
     ChipConfig,
     Gate,
-    Rule,
 )
-from model.contract.stages import boundaries
-from model.contract.storage import banks, index_bits
+from model.contract.stages import boundary
+from model.contract.storage import bank, index_bits
 from rtl.arith import lanes, multiply, outside, saturate
 from rtl.beat import item_beat, mark_layout
 from rtl.counters import steps_layout
@@ -49,10 +48,12 @@ class Hidden(wiring.Component):
         self.following = following = config.layer_shapes[number + 1]
         self.format = config.activation(number)
         self.has_bias = number == len(config.hidden) - 1
-        self.projection_bank = {b.name: b for b in banks(config)}.get(f"{shape.name}.modulation")
         self.synapses = Synapses(config, shape)
-        ports = {b.name: b for b in boundaries(config)}
-        self.boundary = ports[f"{shape.name}.activations"]
+        self.boundary = boundary(config, f"{shape.name}.activations")
+
+        def monitor(record: str) -> Member:
+            return Out(boundary(config, f"{shape.name}.{record}").port_bits)
+
         members = {
             "items": In(stream.Signature(item_beat(config, shape.inputs, shape.value))),
             "activations": Out(
@@ -61,16 +62,17 @@ class Hidden(wiring.Component):
             "weights": In(BankPort(self.synapses.bank.word_bits, self.synapses.bank.words)),
             "busy": Out(1),
             "count": Out(steps_layout(config, shape.name)),
-            "monitor_sums": Out(ports[f"{shape.name}.sums"].port_bits),
-            "monitor_activations": Out(self.boundary.port_bits),
+            "monitor_sums": monitor("sums"),
+            "monitor_activations": monitor("activations"),
         }
         if shape.learns:
-            bank = self.projection_bank
+            self.projection_bank = bank(config, f"{shape.name}.modulation")
+            words, bits = self.projection_bank.words, self.projection_bank.word_bits
             members |= {
-                "projection": In(BankPort(bank.word_bits, bank.words)),
+                "projection": In(BankPort(bits, words)),
                 "seed": In(SeedPort(config.learning.lfsr_bits)),
-                "monitor_modulation": Out(ports[f"{shape.name}.modulation"].port_bits),
-                "monitor_updates": Out(ports[f"{shape.name}.updates"].port_bits),
+                "monitor_modulation": monitor("modulation"),
+                "monitor_updates": monitor("updates"),
             }
         if shape.learns and config.needs_error:
             members["errors"] = In(stream.Signature(ERROR_BEAT, always_ready=True))
@@ -121,14 +123,14 @@ class Hidden(wiring.Component):
                 self.monitor_modulation.eq(synapses.monitor_modulation),
                 self.monitor_updates.eq(synapses.monitor_updates),
             ]
-            m.submodules.projection_bank = bank = Bank(
+            m.submodules.projection = projection = Bank(
                 self.projection_bank.word_bits, self.projection_bank.words
             )
-            wiring.connect(m, wiring.flipped(self.projection), bank.host)
+            wiring.connect(m, wiring.flipped(self.projection), projection.host)
             if self.config.needs_error:
-                learning = self._modulate_by_error(m, bank, full, neuron, leaving)
+                learning = self._modulate_by_error(m, projection, full, neuron, leaving)
             else:
-                self._modulate(m, bank, accept, neuron, leaving)
+                self._modulate(m, projection, accept, neuron, leaving)
         m.d.comb += self.busy.eq(synapses.busy | full | learning)
         return m
 
@@ -185,20 +187,20 @@ class Hidden(wiring.Component):
         return Mux(closed, 0, code)
 
     def _modulate(
-        self, m: Module, bank: Bank, accept: Value, neuron: Signal, leaving: Value
+        self, m: Module, projection: Bank, accept: Value, neuron: Signal, leaving: Value
     ) -> None:
         """drtp: the row of B that the label selects, read as the sum comes in."""
         sums, modulation = self.synapses.sums.payload, self.synapses.modulation
-        code = bank.stage.read_data.as_signed()
+        code = projection.stage.read_data.as_signed()
         m.d.comb += [
-            bank.stage.enable.eq(accept),
-            bank.stage.address.eq(sums.mark.label * self.shape.outputs + sums.neuron),
+            projection.stage.enable.eq(accept),
+            projection.stage.address.eq(sums.mark.label * self.shape.outputs + sums.neuron),
             modulation.valid.eq(leaving & ~neuron.end & neuron.mark.learn),
             modulation.payload.code.eq(self._gated(code, *self._flags(neuron.sum))),
         ]
 
     def _modulate_by_error(
-        self, m: Module, bank: Bank, full: Value, neuron: Signal, leaving: Value
+        self, m: Module, projection: Bank, full: Value, neuron: Signal, leaving: Value
     ) -> Value:
         """Rules that need the error: keep the gate flags, wait, go over the neurons again.
 
@@ -217,16 +219,16 @@ class Hidden(wiring.Component):
         reading, pending = Signal(), Signal()
         scaled = self.config.learning.error_scaled
         if scaled:
-            heard, code = self._scale(m, bank, mark, before)
+            heard, code = self._scale(m, projection, mark, before)
             address = mark.label * shape.outputs + place
         else:
-            heard, code = self._project(m, bank)
+            heard, code = self._project(m, projection)
             address = place
         m.d.comb += [
             read.addr.eq(place),
             read.en.eq(reading),
-            bank.stage.enable.eq(reading),
-            bank.stage.address.eq(address),
+            projection.stage.enable.eq(reading),
+            projection.stage.address.eq(address),
             modulation.valid.eq(pending),
             modulation.payload.code.eq(self._gated(code, read.data[0], read.data[1])),
         ]
@@ -261,7 +263,7 @@ class Hidden(wiring.Component):
             m.d.sync += heard.eq(0)
         return heard, number
 
-    def _project(self, m: Module, bank: Bank) -> tuple[Value, Value]:
+    def _project(self, m: Module, projection: Bank) -> tuple[Value, Value]:
         """sdfa and dfa: the sum of B's codes of a neuron, each times the ternary error."""
         heard, number = self._hear(m)
         classes, threshold = self.config.readout.classes, self.config.error_threshold
@@ -271,14 +273,14 @@ class Hidden(wiring.Component):
         for place, code in enumerate(kept):
             with m.If(self.errors.valid & (number == place)):
                 m.d.sync += code.eq(ternary)
-        row = lanes(bank.stage.read_data, TERNARY, classes)
+        row = lanes(projection.stage.read_data, TERNARY, classes)
         return heard, sum(
             (multiply(code, entry, TERNARY) for code, entry in zip(kept, row, strict=True)),
             start=Const(0, 1),
         )
 
     def _scale(
-        self, m: Module, bank: Bank, mark: Signal, neuron: Value
+        self, m: Module, projection: Bank, mark: Signal, neuron: Value
     ) -> tuple[Value, Value]:
         """drtp scaled: B's code times the label's own error, rounded stochastically, saturated."""
         heard, number = self._hear(m)
@@ -287,5 +289,5 @@ class Hidden(wiring.Component):
             m.d.sync += kept.eq(self.errors.payload.code)
         shift = self.config.learning.error_shift
         random = self.synapses.state ^ mask(neuron, self.config.learning.lfsr_bits)
-        product = multiply(kept, bank.stage.read_data.as_signed(), TERNARY)
+        product = multiply(kept, projection.stage.read_data.as_signed(), TERNARY)
         return heard, saturate((product + random[:shift]) >> shift, SCALED_MODULATION)

@@ -72,4 +72,3 @@ class Update(wiring.Component):
             ]
         m.d.comb += self.updated.eq(pack(updated, shape.weight))
         return m
-

@@ -17,9 +17,7 @@ class Lfsr(wiring.Component):
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
-        super().__init__(
-            {"step": In(1), "state": Out(bits, init=1), "seed": In(SeedPort(bits))}
-        )
+        super().__init__({"step": In(1), "state": Out(bits, init=1), "seed": In(SeedPort(bits))})
 
     def elaborate(self, platform: object) -> Elaboratable:
         """Build the register and its feedback."""

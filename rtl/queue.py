@@ -38,9 +38,7 @@ class ReplayQueue(wiring.Component):
         m = Module()
         bits = (self.depth - 1).bit_length()
         width = self.beat.size
-        m.submodules.cells = cells = memory.Memory(
-            shape=unsigned(width), depth=self.depth, init=[]
-        )
+        m.submodules.cells = cells = memory.Memory(shape=unsigned(width), depth=self.depth, init=[])
         read, write = cells.read_port(), cells.write_port()
         written, head, base = (Signal(bits + 1, name=n) for n in ("written", "head", "base"))
         following = Signal(bits + 1)

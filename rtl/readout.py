@@ -2,12 +2,12 @@
 
 from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from model.contract import result
 from model.contract.config import SCORE, ChipConfig
 from model.contract.formats import Format
-from model.contract.stages import boundaries
+from model.contract.stages import boundary
 from model.contract.storage import index_bits
 from rtl.arith import outside, saturate
 from rtl.beat import item_beat
@@ -32,22 +32,25 @@ class Readout(wiring.Component):
         self.shape = shape = config.layer_shapes[-1]
         self.synapses = Synapses(config, shape)
         self.sends_errors = shape.learns and config.needs_error
-        ports = {b.name: b for b in boundaries(config)}
+
+        def monitor(record: str) -> Member:
+            return Out(boundary(config, f"readout.{record}").port_bits)
+
         members = {
             "items": In(stream.Signature(item_beat(config, shape.inputs, shape.value))),
             "results": Out(stream.Signature(32)),
             "weights": In(BankPort(self.synapses.bank.word_bits, self.synapses.bank.words)),
             "busy": Out(1),
             "count": Out(steps_layout(config, shape.name)),
-            "monitor_sums": Out(ports["readout.sums"].port_bits),
-            "monitor_scores": Out(ports["readout.scores"].port_bits),
-            "monitor_verdict": Out(ports["readout.verdict"].port_bits),
+            "monitor_sums": monitor("sums"),
+            "monitor_scores": monitor("scores"),
+            "monitor_verdict": monitor("verdict"),
         }
         if shape.learns:
             members |= {
                 "seed": In(SeedPort(config.learning.lfsr_bits)),
-                "monitor_modulation": Out(ports["readout.modulation"].port_bits),
-                "monitor_updates": Out(ports["readout.updates"].port_bits),
+                "monitor_modulation": monitor("modulation"),
+                "monitor_updates": monitor("updates"),
             }
         if self.sends_errors:
             members["errors"] = Out(stream.Signature(ERROR_BEAT, always_ready=True))
@@ -78,9 +81,7 @@ class Readout(wiring.Component):
             ),
             results.valid.eq(sums.valid),
             sums.ready.eq(results.ready),
-            results.payload.eq(
-                Mux(beat.end, verdict | 1 << result.VERDICT_AT, score)
-            ),
+            results.payload.eq(Mux(beat.end, verdict | 1 << result.VERDICT_AT, score)),
             taken.eq(sums.valid & sums.ready),
             count.eq(synapses.count),
             count.score_saturations.eq(

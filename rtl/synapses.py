@@ -3,13 +3,15 @@
 Twin: `model/learn.py` (`accumulate`, and the loops of `update`).
 """
 
+from collections.abc import Callable
+
 from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from model.contract.config import ChipConfig, LayerShape
-from model.contract.stages import boundaries
-from model.contract.storage import banks, index_bits
+from model.contract.stages import boundary
+from model.contract.storage import bank, index_bits
 from rtl.arith import choose, lanes, multiply, outside, pack, popcount, saturate
 from rtl.beat import item_beat, mark_layout, sum_beat
 from rtl.counters import steps_layout
@@ -86,11 +88,11 @@ class Synapses(wiring.Component):
     def __init__(self, config: ChipConfig, shape: LayerShape) -> None:
         self.config = config
         self.shape = shape
-        found = {bank.name: bank for bank in banks(config)}
-        self.bank = found[f"{shape.name}.weights"]
-        self.active = found.get(f"{shape.name}.active")
-        self.queue = found.get(f"{shape.name}.queue")
-        self.ports = {b.name: b for b in boundaries(config)}
+        self.bank = bank(config, f"{shape.name}.weights")
+
+        def monitor(record: str) -> Member:
+            return Out(boundary(config, f"{shape.name}.{record}").port_bits)
+
         self.beat = item_beat(config, shape.inputs, shape.value)
         bits = config.learning.lfsr_bits
         members = {
@@ -99,17 +101,19 @@ class Synapses(wiring.Component):
             "weights": In(BankPort(self.bank.word_bits, self.bank.words)),
             "busy": Out(1),
             "count": Out(steps_layout(config, shape.name)),
-            "monitor_sums": Out(self.ports[f"{shape.name}.sums"].port_bits),
+            "monitor_sums": monitor("sums"),
         }
         if shape.learns:
+            self.active = bank(config, f"{shape.name}.active")
+            self.queue = bank(config, f"{shape.name}.queue")
             modulation = data.StructLayout({"code": shape.modulation.span})
             members |= {
                 "modulation": In(stream.Signature(modulation, always_ready=True)),
                 "step": In(1),
                 "state": Out(bits),
                 "seed": In(SeedPort(bits)),
-                "monitor_modulation": Out(self.ports[f"{shape.name}.modulation"].port_bits),
-                "monitor_updates": Out(self.ports[f"{shape.name}.updates"].port_bits),
+                "monitor_modulation": monitor("modulation"),
+                "monitor_updates": monitor("updates"),
             }
         super().__init__(members)
 
@@ -117,8 +121,8 @@ class Synapses(wiring.Component):
         """Build the forward walk; the learning walk only where the layer learns."""
         m = Module()
         shape, count = self.shape, self.count
-        m.submodules.bank = bank = Bank(self.bank.word_bits, self.bank.words)
-        wiring.connect(m, wiring.flipped(self.weights), bank.host)
+        m.submodules.bank = weights = Bank(self.bank.word_bits, self.bank.words)
+        wiring.connect(m, wiring.flipped(self.weights), weights.host)
         m.submodules.totals = totals = Sums(shape.lanes * shape.sum.bits, shape.groups)
         head = self._head(m)
         item = head.payload.body.item
@@ -136,9 +140,9 @@ class Synapses(wiring.Component):
         m.d.comb += [
             totals.read_group.eq(group),
             totals.write_group.eq(Mux(adding, at, group)),
-            bank.stage.address.eq(item.index * shape.groups + group),
+            weights.stage.address.eq(item.index * shape.groups + group),
         ]
-        learning = self._learner(m, bank, head, mark, value, adding, totals)
+        learning = self._learner(m, weights, head, mark, value, adding, totals)
 
         with m.FSM() as fsm:
             with m.State("CLEAR"):
@@ -156,7 +160,7 @@ class Synapses(wiring.Component):
                 with m.Elif(head.valid):
                     m.d.comb += [
                         totals.read_enable.eq(1),
-                        bank.stage.enable.eq(1),
+                        weights.stage.enable.eq(1),
                         count.words.eq(1),
                         count.macs.eq(lane_count),
                     ]
@@ -188,8 +192,7 @@ class Synapses(wiring.Component):
                         m.next = "WAIT"
                     else:
                         m.next = "FORWARD"
-            if shape.learns:
-                learning()
+            learning()
         codes = lanes(totals.word, shape.sum, shape.lanes)
         out = self.sums.payload
         m.d.comb += [
@@ -201,7 +204,7 @@ class Synapses(wiring.Component):
                 Cat(self.sums.valid & self.sums.ready, out.end, out.neuron, out.sum)
             ),
         ]
-        self._watch_busy(m, fsm, adding)
+        self._watch_busy(m, fsm.ongoing("FORWARD"), adding)
         return m
 
     def _head(self, m: Module) -> stream.Interface:
@@ -212,15 +215,13 @@ class Synapses(wiring.Component):
         wiring.connect(m, wiring.flipped(self.items), queue.input)
         return queue.output
 
-    def _watch_busy(self, m: Module, fsm: object, adding: Value) -> None:
-        busy = ~fsm.ongoing("FORWARD") | adding
+    def _watch_busy(self, m: Module, forward: Value, adding: Value) -> None:
+        busy = ~forward | adding
         if self.shape.learns:
             busy = busy | m.submodules.queue.busy
         m.d.comb += self.busy.eq(busy)
 
-    def _add(
-        self, m: Module, totals: Sums, products: list[Value], adding: Value
-    ) -> None:
+    def _add(self, m: Module, totals: Sums, products: list[Value], adding: Value) -> None:
         """Second step of the forward walk: add the products to the sums read with them."""
         shape = self.shape
         old = lanes(totals.word, shape.sum, shape.lanes)
@@ -236,22 +237,22 @@ class Synapses(wiring.Component):
     def _learner(
         self,
         m: Module,
-        bank: Bank,
+        weights: Bank,
         head: stream.Interface,
         mark: Signal,
         value: Value,
         adding: Value,
         totals: Sums,
-    ) -> object:
+    ) -> Callable[[], None]:
         """The products, and what follows the mark: list the active groups, replay, update.
 
         Returns a function that adds the learning states to the layer's state machine.
         """
         shape, count = self.shape, self.count
-        weights = lanes(bank.stage.read_data, shape.weight, shape.lanes)
+        word = lanes(weights.stage.read_data, shape.weight, shape.lanes)
         if not shape.learns:
-            self._add(m, totals, [value * weight for weight in weights], adding)
-            return None
+            self._add(m, totals, [value * weight for weight in word], adding)
+            return lambda: None
         queue = m.submodules.queue
         m.submodules.lfsr = lfsr = Lfsr(self.config.learning.lfsr_bits)
         m.submodules.update = update = Update(self.config, shape)
@@ -278,12 +279,11 @@ class Synapses(wiring.Component):
         writing = Signal()
         width = product_bits(shape)
         if shape.modulation.high == 1:
-            forward = [value * weight for weight in weights]
+            forward = [value * weight for weight in word]
             products = [multiply(value, code, shape.modulation) for code in codes]
         else:
             forward = products = [
-                value * Mux(writing, code, weight)
-                for code, weight in zip(codes, weights, strict=True)
+                value * Mux(writing, code, weight) for code, weight in zip(codes, word, strict=True)
             ]
         self._add(m, totals, forward, adding)
         sized = [Signal(width, name=f"product{n}") for n in range(shape.lanes)]
@@ -291,11 +291,11 @@ class Synapses(wiring.Component):
         m.d.comb += [
             *(signal.eq(product) for signal, product in zip(sized, products, strict=True)),
             update.products.eq(Cat(*sized)),
-            update.weights.eq(bank.stage.read_data),
+            update.weights.eq(weights.stage.read_data),
             update.group.eq(entry_group),
             update.rate.eq(mark.rate),
             update.state.eq(lfsr.state),
-            bank.stage.write_data.eq(update.updated),
+            weights.stage.write_data.eq(update.updated),
         ]
         entry = Signal(range(shape.groups))
         item = head.payload.body.item
@@ -321,8 +321,8 @@ class Synapses(wiring.Component):
                     m.next = "FORWARD"
                 with m.Else():
                     m.d.comb += [
-                        bank.stage.enable.eq(1),
-                        bank.stage.address.eq(item.index * shape.groups + entry_group),
+                        weights.stage.enable.eq(1),
+                        weights.stage.address.eq(item.index * shape.groups + entry_group),
                         count.learn_reads.eq(1),
                     ]
                     m.next = "WRITE"
@@ -330,9 +330,9 @@ class Synapses(wiring.Component):
                 m.d.comb += [
                     writing.eq(1),
                     count.learn_cycles.eq(1),
-                    bank.stage.enable.eq(changed),
-                    bank.stage.write.eq(1),
-                    bank.stage.address.eq(item.index * shape.groups + entry_group),
+                    weights.stage.enable.eq(changed),
+                    weights.stage.write.eq(1),
+                    weights.stage.address.eq(item.index * shape.groups + entry_group),
                     count.learn_writes.eq(changed),
                     count.updates.eq(popcount(list(update.changes))),
                     count.weight_saturations.eq(popcount(list(update.clips))),
@@ -356,9 +356,9 @@ class Synapses(wiring.Component):
             ),
             self.monitor_updates.eq(
                 Cat(
-                    (bank.stage.enable & writing) | settled,
+                    (weights.stage.enable & writing) | settled,
                     settled,
-                    bank.stage.address,
+                    weights.stage.address,
                     update.updated,
                 )
             ),
@@ -375,7 +375,9 @@ class Synapses(wiring.Component):
         shape = self.shape
         code = self.modulation.payload.code
         group, lane = Signal(range(shape.groups)), Signal(range(shape.lanes))
-        gathered = [Signal(shape.modulation.span, name=f"modulation{n}") for n in range(shape.lanes)]
+        gathered = [
+            Signal(shape.modulation.span, name=f"modulation{n}") for n in range(shape.lanes)
+        ]
         complete = Signal()
         last = group * shape.lanes + lane == shape.outputs - 1
         word = [Mux(lane == n, code, kept) for n, kept in enumerate(gathered)]

@@ -385,7 +385,10 @@ def _record(kind: type, data: Any, where: str) -> Any:
     values: dict[str, Any] = {}
     for name, entry in fields.items():
         if name not in data:
-            if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
+            if (
+                entry.default is dataclasses.MISSING
+                and entry.default_factory is dataclasses.MISSING
+            ):
                 raise Refusal(f"{where} lacks the field {name!r}")
             continue
         values[name] = _field(name, entry, data[name], where)
@@ -406,8 +409,9 @@ def _field(name: str, entry: "dataclasses.Field[Any]", value: Any, where: str) -
         if not isinstance(value, list | tuple) or not all(type(step) is int for step in value):
             raise Refusal(f"{place} must be a list of integers, not {value!r}")
         return tuple(value)
-    if type(value) is not entry.type:
-        raise Refusal(f"{place} must be {entry.type.__name__}, not {value!r}")
+    kind = {"int": int, "str": str, "bool": bool}[str(getattr(entry.type, "__name__", entry.type))]
+    if type(value) is not kind:
+        raise Refusal(f"{place} must be {kind.__name__}, not {value!r}")
     return value
 
 

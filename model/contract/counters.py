@@ -90,12 +90,8 @@ def _conv(stage: str, lanes: int, fed_by_events: bool) -> list[Counter]:
         Counter(stage, "macs", "operations", "kernel taps multiplied and added", most=lanes),
         Counter(stage, "pool_words", "words", "potential words read for pooling and cleared"),
         Counter(stage, "features", "features", "non-zero features sent on"),
-        Counter(
-            stage, "feature_saturations", "features", "features clipped by their format"
-        ),
-        Counter(
-            stage, "forward_cycles", "cycles", "cycles at work, not held up", kind=Kind.WORK
-        ),
+        Counter(stage, "feature_saturations", "features", "features clipped by their format"),
+        Counter(stage, "forward_cycles", "cycles", "cycles at work, not held up", kind=Kind.WORK),
         Counter(
             stage, "stall_cycles", "cycles", "cycles held up by the next stage", kind=Kind.STALL
         ),
@@ -143,7 +139,9 @@ def _layer(layer: LayerShape) -> list[Counter]:
         ),
     ]
     if not readout:
-        found.insert(4, Counter(stage, "activations", "activations", "items sent on, bias included"))
+        found.insert(
+            4, Counter(stage, "activations", "activations", "items sent on, bias included")
+        )
     if layer.saturating:
         found.insert(
             3,

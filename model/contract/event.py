@@ -14,8 +14,9 @@ everything that a sample needs travels in one stream and nothing depends on when
 Time to first spike: a pixel of code q fires at ``t = top - q`` with ``top = 2**pixel_bits - 1``:
 brighter is earlier, zero never fires. An event is malformed, dropped, counted and flagged if its
 coordinates lie outside the chip's input, its time is not before `top`, its time is before that
-of the last well-formed event of the sample, or the sample has reached `ChipConfig.event_limit`. A mark whose label is no class, or whose rate step the
-schedule does not know, is classified but not learned, and counted.
+of the last well-formed event of the sample, or the sample has reached `ChipConfig.event_limit`. A
+mark whose label is no class, or whose rate step the schedule does not know, is classified but not
+learned, and counted.
 """
 
 from typing import NamedTuple

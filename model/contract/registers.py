@@ -65,9 +65,7 @@ def registers(config: ChipConfig) -> tuple[Register, ...]:
             Access.READ,
             "bit 0 busy; bit 1 an event was dropped; bit 2 a mark was refused",
         ),
-        Register(
-            "CONTROL", CONTROL, Access.WRITE, "bit 0 clears counters; bit 1 clears the flags"
-        ),
+        Register("CONTROL", CONTROL, Access.WRITE, "bit 0 clears counters; bit 1 clears the flags"),
         Register("BANK", BANK, Access.BOTH, "number of the bank behind DATA"),
         Register("ADDRESS", ADDRESS, Access.BOTH, "word of the bank behind DATA"),
         Register("DATA", DATA, Access.BOTH, "the next 32 bits of the bank's word"),

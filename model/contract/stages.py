@@ -84,6 +84,11 @@ def boundaries(config: ChipConfig) -> tuple[Boundary, ...]:
     return tuple(found)
 
 
+def boundary(config: ChipConfig, name: str) -> Boundary:
+    """The boundary of that name."""
+    return next(boundary for boundary in boundaries(config) if boundary.name == name)
+
+
 def _layer_boundaries(config: ChipConfig, layer: LayerShape) -> list[Boundary]:
     neuron = Field("neuron", index_format(layer.outputs))
     found = [Boundary(f"{layer.name}.sums", (neuron, Field("sum", layer.sum)))]

@@ -67,7 +67,9 @@ def banks(config: ChipConfig) -> tuple[Bank, ...]:
         taps = conv.channels * config.conv[number].size ** 2
         positions = conv.map_height * conv.map_width
         found.append(Bank(f"{name}.kernels", taps * conv.groups, conv.lanes, conv.kernel, True))
-        found.append(Bank(f"{name}.potentials", positions * conv.groups, conv.lanes, conv.potential))
+        found.append(
+            Bank(f"{name}.potentials", positions * conv.groups, conv.lanes, conv.potential)
+        )
     for layer in config.layer_shapes:
         words = layer.inputs * layer.groups
         found.append(Bank(f"{layer.name}.weights", words, layer.lanes, layer.weight, True))
@@ -95,6 +97,11 @@ def _learning_banks(config: ChipConfig, layer: LayerShape) -> list[Bank]:
     if config.needs_error:
         found.append(Bank(f"{layer.name}.gates", layer.outputs, 1, Format(2)))
     return found
+
+
+def bank(config: ChipConfig, name: str) -> Bank:
+    """The bank of that name."""
+    return next(bank for bank in banks(config) if bank.name == name)
 
 
 def host_banks(config: ChipConfig) -> tuple[Bank, ...]:
