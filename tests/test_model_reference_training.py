@@ -117,8 +117,8 @@ def test_measurements_stand_at_the_samples_asked_for(blobs: Task) -> None:
 
 def test_the_test_error_is_the_mean_of_the_last_ten_epochs(blobs: Task) -> None:
     run = fit(settings(epochs=12), blobs)
-    errors = [point.test_error for point in run.points]
-    assert run.test_error == pytest.approx(np.mean(errors[2:]))
+    errors = np.array([point.test_error for point in run.points], dtype=float)
+    assert run.test_error == pytest.approx(errors[2:].mean())
 
 
 def test_dropout_acts_on_the_inputs_of_fully_connected_layers_and_keeps_the_mean(

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from model.contract.artifact import writing
 from model.contract.refusal import Refusal
-from model.reference.settings import Settings, plan
+from model.reference.settings import ALGORITHMS, Settings, plan
 from model.reference.task import Task, load
 from model.reference.training import Progress, Watcher, fit
 from model.reference.watcher import BINS, Activations, Angles, smooth
 
 Told = dict[str, Any]  # a run as `Run.write_json` leaves it
-Told_of = dict[str, list[Told]]  # of each algorithm, a run a seed
+ToldOf = dict[str, list[Told]]  # of each algorithm, a run a seed
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Figure:
     rates: tuple[float, ...]
     reduced: Scale
     paper: Scale
-    draw: Callable[[Told_of, str], Picture]
+    draw: Callable[[ToldOf, str], Picture]
     signal: str = "dz"
     activations: bool = False
 
@@ -95,7 +95,7 @@ def redraw(
     figure = FIGURES[name]
     scale = figure.paper if paper_scale else figure.reduced
     planned = figure.planned(scale, data or figure.data, backend)
-    told: Told_of = {}
+    told: ToldOf = {}
     task: Task | None = None
     for number, settings in enumerate(planned, 1):
         kept = folder / f"{settings.hash}.{figure.watched(scale)}.json"
@@ -139,24 +139,30 @@ def _epochs(run: Told) -> NDArray[np.float64]:
     return _samples(run) * last["epoch"] / last["samples"]
 
 
+COLOURS = dict(zip(ALGORITHMS, ("black", "C0", "C2", "C1", "C3", "grey"), strict=True))
+
+
 def _line(axes: Axes, x: NDArray[np.float64], trials: list[Any], label: str, **look: Any) -> None:
-    """Draw the mean over trials with a band of one standard deviation."""
+    """Draw the mean over trials with a band of one standard deviation; a label names the colour."""
     values = np.array(trials, dtype=np.float64)  # a missing value becomes nan
     mean, spread = values.mean(axis=0), values.std(axis=0)
-    drawn = axes.plot(x, mean, label=label, linewidth=1, **look)
+    colour = COLOURS.get(label.split()[0])
+    drawn = axes.plot(x, mean, label=label, linewidth=1, color=colour, **look)
     if len(values) > 1:
         axes.fill_between(x, mean - spread, mean + spread, alpha=0.2, color=drawn[0].get_color())
 
 
-def _curves(axes: Axes, told: Told_of, quantity: str, label: str) -> None:
+def _curves(axes: Axes, told: ToldOf, quantity: str, label: str) -> None:
     for algorithm, runs in told.items():
         values = [[point[quantity] for point in run["points"]] for run in runs]
         _line(axes, _epochs(runs[0]), values, algorithm)
     axes.set(xlabel="epoch", ylabel=label, yscale="log")
 
 
-def _angles(axes: Axes, told: Told_of, layer: int) -> None:
+def _angles(axes: Axes, told: ToldOf, layer: int) -> None:
     for algorithm, runs in told.items():
+        if algorithm == "bp":  # 0 degrees
+            continue
         trials = [smooth(run["series"].get(f"angle{layer}", [])) for run in runs]
         if trials[0]:
             epochs = runs[0]["points"][-1]["epoch"]
@@ -172,7 +178,7 @@ def _picture(rows: int, columns: int, title: str) -> tuple[Picture, NDArray[Any]
     return picture, np.atleast_2d(picture.subplots(rows, columns, squeeze=False))
 
 
-def _two_by_two(told: Told_of, title: str) -> Picture:
+def _two_by_two(told: ToldOf, title: str) -> Picture:
     """Figures 2 and 3: training and test curve, angles of both hidden layers."""
     picture, axes = _picture(2, 2, title)
     quantity = (
@@ -188,7 +194,7 @@ def _two_by_two(told: Told_of, title: str) -> Picture:
     return picture
 
 
-def _error_and_angle(told: Told_of, title: str) -> Picture:
+def _error_and_angle(told: ToldOf, title: str) -> Picture:
     """Figures S1 and S2: train and test error, angle of the hidden layer."""
     picture, axes = _picture(1, 2, title)
     for algorithm, runs in told.items():
@@ -202,7 +208,7 @@ def _error_and_angle(told: Told_of, title: str) -> Picture:
     return picture
 
 
-def _angles_alone(told: Told_of, title: str) -> Picture:
+def _angles_alone(told: ToldOf, title: str) -> Picture:
     """Figure S3: angle of the convolutional layer, and of the fully-connected one beside it."""
     picture, axes = _picture(1, 2, title)
     for column in (0, 1):
@@ -217,7 +223,7 @@ def _densities(run: Told) -> NDArray[np.float64]:
     return counts / counts.sum(axis=1, keepdims=True) * BINS / 2
 
 
-def _distributions(told: Told_of, title: str) -> Picture:
+def _distributions(told: ToldOf, title: str) -> Picture:
     """Figures S4 and S5: errors, and the distribution of hidden activations over training."""
     picture, axes = _picture(len(told), 2, title)
     for row, (algorithm, runs) in enumerate(told.items()):
@@ -236,7 +242,7 @@ def _distributions(told: Told_of, title: str) -> Picture:
     return picture
 
 
-def _final_distribution(told: Told_of, title: str) -> Picture:
+def _final_distribution(told: ToldOf, title: str) -> Picture:
     """Figure S6: the distribution of hidden activations at the end of training."""
     picture, axes = _picture(1, 1, title)
     centres = (np.arange(BINS) + 0.5) * 2 / BINS - 1
