@@ -2,7 +2,8 @@
 
 `require` gives a tool that is there and fit, or refuses in one sentence. `run_bench` builds Verilog
 with a simulator and runs a cocotb test bench on it; `lint` holds Verilog against Verilator's
-warnings; `yosys` runs a synthesis script; `call` runs any tool on any arguments.
+warnings; `yosys` runs a synthesis script; `translate` and `compile_shared` turn a chip and a
+harness into a shared object; `call` runs any tool on any arguments.
 
 A tool is looked for in the virtual environment first, where `make` puts it, then on PATH.
 """
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -311,6 +313,87 @@ def _trouble(log: str) -> str:
     return next(telling, lines[-1] if lines else "it printed nothing")
 
 
+# Compiled simulation
+
+COMPILED = ("verilator", "cxxrtl")
+
+_OBJCACHE = Path(__file__).parent / "objcache.py"
+_OBJECTS = VENV / "objects"
+
+# Names are hidden, so that shared objects of several chips live side by side in one process.
+_SHARED = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-I.")
+_FAST = ("-O3", "-march=native")
+
+
+def compiled_by(simulator: str) -> str:
+    """What a compiled simulation depends on beside its sources: versions, flags, the processor.
+
+    Raises `Refusal` for a simulator that is unknown, missing or unfit.
+    """
+    if simulator not in COMPILED:
+        raise Refusal(f"{simulator!r} is not compiled; choose {' or '.join(COMPILED)}")
+    names = (simulator, "g++", *(("yosys",) if simulator == "cxxrtl" else ()))
+    versions = [f"{name} {require(name).version}" for name in names]
+    processor = call(compiler(), ["-march=native", "-Q", "--help=target"])
+    return "\n".join([*versions, *_SHARED, *_FAST, processor])
+
+
+def translate(simulator: str, source: Path, toplevel: str, folder: Path, waves: bool) -> str:
+    """Translate Verilog into C++ in `folder`, and give how it names the chip's class.
+
+    The class is declared in Vchip.h. `waves` keeps the signals inside the chip.
+    Raises `Refusal` where the Verilog does not translate.
+    """
+    if simulator == "verilator":
+        options = ["--cc", "--no-timing", "--x-initial", "unique", "--x-assign", "unique", "-O3"]
+        options += ["--trace-vcd"] if waves else []
+        options += [*_waived(), "--top-module", toplevel, "--prefix", "Vchip", "--Mdir", "."]
+        call(require("verilator"), [*options, source.resolve()], folder)
+        return "Vchip"
+    shutil.copyfile(source, folder / "chip.v")
+    debug = "-g4" if waves else "-g0"
+    yosys(
+        f"read_verilog chip.v; hierarchy -check -top {toplevel}; "
+        f"write_cxxrtl {debug} -header Vchip.cpp",
+        folder,
+    )
+    return "cxxrtl_design::p_" + toplevel.replace("_", "__")
+
+
+def compile_shared(simulator: str, harness: Path, folder: Path, waves: bool) -> Path:
+    """Compile what `translate` left in `folder` and a C++ harness into a shared object.
+
+    The harness finds the files in `folder` and beside itself; WAVES is defined for it where waves
+    are asked for. Raises `Refusal` where anything does not compile.
+    """
+    sources = [*sorted(folder.glob("Vchip*.cpp")), harness]
+    if simulator == "verilator":
+        runtime = verilator_include()
+        includes = [runtime, runtime / "vltstd"]
+        names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if waves else [])]
+        sources += [runtime / f"{name}.cpp" for name in names]
+    else:
+        includes = [cxxrtl_include()]
+    flags = [*_SHARED, f"-I{harness.parent}", *(f"-I{path}" for path in includes)]
+    flags += ["-DWAVES"] if waves else []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = [pool.submit(_compile, source, flags, folder) for source in sources]
+        objects = [job.result() for job in jobs]
+    target = folder / "chip.so"
+    call(compiler(), ["-shared", "-o", target.name, *objects, "-lpthread"], folder)
+    return target
+
+
+def _compile(source: Path, flags: Sequence[str], folder: Path) -> str:
+    """Compile a source in `folder`; what runs once a run or less is not optimised."""
+    rarely = source.stem.endswith("__Slow") or source.stem.startswith("verilated")
+    target = f"{source.stem}.o"
+    through = Tool("g++", Path(sys.executable), "")
+    command = [compiler().path, *(("-O1",) if rarely else _FAST), *flags, "-c", "-o", target]
+    call(through, ["-I", _OBJCACHE, _OBJECTS, *command, source], folder)
+    return target
+
+
 # Test benches
 
 
@@ -338,8 +421,6 @@ class Results:
 
 
 SIMULATORS = ("verilator", "icarus")
-
-_OBJCACHE = Path(__file__).parent / "objcache.py"
 
 # Cocotb's runner records Icarus waves as FST only; a module of ours records VCD, as Verilator does.
 _ICARUS_WAVES = """module waves();
@@ -427,7 +508,7 @@ class _Bench:
             "COCOTB_ANSI_OUTPUT": "0",
         }
         if self.verilator:
-            variables["OBJCACHE"] = f"{sys.executable} -I {_OBJCACHE} {VENV / 'objects'}"
+            variables["OBJCACHE"] = f"{sys.executable} -I {_OBJCACHE} {_OBJECTS}"
         elif self.waves:
             variables["SIM_CMD_SUFFIX"] = "-vcd"
         try:
