@@ -24,6 +24,8 @@ def doctor(
     """Tell of each tool its version, whether it is fit and why, and how to get it."""
     findings = doctors.examine_all()
     Console().print(doctors.table(findings))
+    for line in doctors.advice(findings):
+        print(line)
     if json:
         write_json(json, doctors.report(findings))
     raise typer.Exit(0 if doctors.is_well(findings) else 1)

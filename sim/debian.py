@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from model.contract.artifact import write_text
@@ -19,33 +19,37 @@ exec "$here/usr/bin/{program}" -{flag}"$libraries/ivl" "$@"
 """
 
 
+PACKAGES = {"icarus": ("iverilog", "libreadline8"), "libpython": ("libpython3.11",)}
+
+
 def get(name: str) -> tools.Tool:
-    """See to it that a tool is there and fit: the system's, or a package of ours.
+    """See to it that a tool is there and fit: the system's, or Debian's unpacked.
 
     Raises `Refusal` where the tool has no package or the package cannot be had.
     """
-    if name not in _GETTING:
-        raise Refusal(f"{name!r} has no package; get one of {', '.join(_GETTING)}")
+    if name not in PACKAGES:
+        raise Refusal(f"{name!r} has no package; get one of {', '.join(PACKAGES)}")
     if tools.examine(name).tool is None:
-        _GETTING[name]()
+        package = PACKAGES[name][0]
+        try:
+            unpack(PACKAGES[name], tools.VENV / package)
+        except Refusal as refusal:
+            raise Refusal(
+                f"{name} cannot be got without root: {refusal}; run `apt-get install {package}` "
+                "as root, or install it by other means"
+            ) from None
+        if name == "icarus":
+            _wrap_icarus(tools.VENV / package)
         tools.examine.cache_clear()
     return tools.require(name)
 
 
-def _get_icarus() -> None:
-    folder = tools.VENV / "iverilog"
-    unpack(["iverilog", "libreadline8"], folder)
+def _wrap_icarus(folder: Path) -> None:
+    """Programs that run the unpacked Icarus, wherever its folder is moved to."""
     for program, flag in (("iverilog", "B"), ("vvp", "M")):
         wrapper = folder / "bin" / program
         write_text(wrapper, _WRAPPER.format(program=program, flag=flag))
         wrapper.chmod(0o755)
-
-
-def _get_libpython() -> None:
-    unpack(["libpython3.11"], tools.VENV / "libpython")
-
-
-_GETTING: dict[str, Callable[[], None]] = {"icarus": _get_icarus, "libpython": _get_libpython}
 
 
 def unpack(packages: Sequence[str], folder: Path) -> None:
@@ -55,7 +59,7 @@ def unpack(packages: Sequence[str], folder: Path) -> None:
     folder. Raises `Refusal` where apt is not there or a package cannot be had.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise Refusal(f"{packages[0]} cannot be got: there is no apt; install it by other means")
+        raise Refusal("apt-get or dpkg-deb is not there")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         temporary = Path(name)
@@ -83,4 +87,4 @@ def _run(command: Sequence[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         trouble = (done.stderr.strip() or "it says nothing").splitlines()[-1]
-        raise Refusal(f"`{' '.join(command[:1])} {command[-1]}` failed: {trouble}")
+        raise Refusal(f"{command[0]} {command[-1]} failed ({trouble})")

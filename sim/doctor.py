@@ -20,12 +20,21 @@ def is_well(findings: Sequence[Finding]) -> bool:
 
 def table(findings: Sequence[Finding]) -> Table:
     """One row a tool."""
-    rows = Table("tool", "for", "version", "fit", "what to do", title="tools of the kit")
+    rows = Table("tool", "for", "needed by", "version", "fit", title="tools of the kit")
     for finding in findings:
-        fit = "[green]yes" if finding.tool else f"[red]no:[/red] {finding.trouble}"
-        remedy = "" if finding.tool else finding.recipe.remedy
-        rows.add_row(finding.name, finding.recipe.use, finding.version, fit, remedy)
+        needed = "sim, test" if finding.recipe.needed else "fpga, proofs"
+        fit = "[green]yes" if finding.tool else "[red]no"
+        rows.add_row(finding.name, finding.recipe.use, needed, finding.version, fit)
     return rows
+
+
+def advice(findings: Sequence[Finding]) -> list[str]:
+    """One line a tool that is not fit: what is wrong with it, and how to get it."""
+    return [
+        f"{finding.name}: {finding.trouble}; {finding.recipe.remedy}"
+        for finding in findings
+        if finding.tool is None
+    ]
 
 
 def report(findings: Sequence[Finding]) -> dict[str, Any]:
