@@ -8,6 +8,7 @@ harness into a shared object; `call` runs any tool on any arguments.
 A tool is looked for in the virtual environment first, where `make` puts it, then on PATH.
 """
 
+import ctypes
 import importlib.metadata
 import os
 import re
@@ -127,6 +128,17 @@ def _libpython() -> Path | None:
     return _first(find_libpython(), *VENV.glob("libpython*/usr/lib/*/libpython3*.so.1.0"))
 
 
+def _libpython_version(path: Path) -> str:
+    """Ask the library itself, which shows that it loads."""
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise Refusal(f"{path} does not load ({error})") from error
+    library.Py_GetVersion.restype = ctypes.c_char_p
+    said: bytes = library.Py_GetVersion()
+    return said.decode().split()[0]
+
+
 RECIPES = {
     "g++": Recipe(
         "compiles simulations",
@@ -143,7 +155,7 @@ RECIPES = {
     "libpython": Recipe(
         "Python inside simulators",
         _libpython,
-        lambda path: ".".join(map(str, sys.version_info[:3])),
+        _libpython_version,
         environment=lambda path: {"LIBPYTHON_LOC": str(path)},
     ),
     "cocotb": Recipe("test benches", lambda: _first(SITE / "cocotb"), _wheel("cocotb")),
