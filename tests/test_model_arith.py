@@ -23,8 +23,9 @@ WIDE = range(-300, 301)
 
 @pytest.mark.parametrize("to", FORMATS, ids=str)
 def test_saturation_gives_the_nearest_code(to: Format) -> None:
-    nearest = [min(to.span, key=lambda code, wide=wide: abs(code - wide)) for wide in WIDE]
-    assert saturate(WIDE, to).tolist() == nearest
+    for wide in WIDE:
+        distance = {code: abs(code - wide) for code in to.span}
+        assert saturate(wide, to) == min(distance, key=distance.__getitem__)
 
 
 @pytest.mark.parametrize("to", FORMATS, ids=str)
