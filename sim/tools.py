@@ -350,22 +350,23 @@ def compiled_by(simulator: str) -> str:
     return "\n".join([*versions, *_SHARED, *_FAST, processor])
 
 
-def translate(simulator: str, source: Path, toplevel: str, folder: Path, waves: bool) -> str:
-    """Translate Verilog into C++ in `folder`, and give how it names the chip's class.
+def translate(simulator: str, verilog: str, toplevel: str, folder: Path, waves: bool) -> str:
+    """Translate the text of Verilog into C++ in `folder`, and give how it names the chip's class.
 
     The class is declared in Vchip.h. `waves` keeps the signals inside the chip.
     Raises `Refusal` where the Verilog does not translate.
     """
+    source = folder / "chip.v"
+    source.write_text(verilog)
     if simulator == "verilator":
         options = ["--cc", "--no-timing", "--x-initial", "unique", "--x-assign", "unique", "-O3"]
         options += ["--trace-vcd"] if waves else []
         options += [*_waived(), "--top-module", toplevel, "--prefix", "Vchip", "--Mdir", "."]
-        call(require("verilator"), [*options, source.resolve()], folder)
+        call(require("verilator"), [*options, source.name], folder)
         return "Vchip"
-    shutil.copyfile(source, folder / "chip.v")
     debug = "-g4" if waves else "-g0"
     yosys(
-        f"read_verilog chip.v; hierarchy -check -top {toplevel}; "
+        f"read_verilog {source.name}; hierarchy -check -top {toplevel}; "
         f"write_cxxrtl {debug} -header Vchip.cpp",
         folder,
     )
