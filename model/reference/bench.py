@@ -1,7 +1,8 @@
 """How fast the float reference trains, beside the same training written for torch.
 
 The torch twin is what a torch user would write for FC1-500 (the authors' program is of that form):
-a `Sequential`, `binary_cross_entropy`, `Adam`, batches from a shuffling `DataLoader`.
+a `Sequential`, `binary_cross_entropy`, `Adam`, batches from a shuffling `DataLoader`. For a fair
+figure run both on one core: set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1.
 """
 
 import time

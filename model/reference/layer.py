@@ -35,25 +35,17 @@ class Activity:
 class Layer(Protocol):
     """What networks and algorithms ask of a layer; shapes are without the batch axis.
 
-    `weights` is (J, I), or (K, R, S, C) for a convolution; `bias` is (J,) or (K,).
+    `weights` is (J, I), or (K, R, S, C) for a convolution; `bias` is (J,) or (K,); `y_shape` is of
+    the activations before any pooling, `out_shape` of what the next layer gets.
     """
 
     weights: Array
     bias: Array
     activation: Activation
     trained: bool
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """Shape of `weights`."""
-
-    @property
-    def y_shape(self) -> tuple[int, ...]:
-        """Shape of one example's activations, before any pooling."""
-
-    @property
-    def out_shape(self) -> tuple[int, ...]:
-        """Shape of one example as the next layer gets it."""
+    weight_shape: tuple[int, ...]
+    y_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
 
     def forward(self, y: Array, mask: Array | None) -> Activity:
         """Compute z = W y + b, f(z) and the pooling of a batch."""
@@ -72,8 +64,9 @@ class Dense:
     """A fully-connected layer of `units` neurons on `fan_in` inputs."""
 
     def __init__(self, fan_in: int, units: int, activation: Activation):
-        self.weight_shape = (units, fan_in)
-        self.y_shape = self.out_shape = (units,)
+        self.weight_shape: tuple[int, ...] = (units, fan_in)
+        self.y_shape: tuple[int, ...] = (units,)
+        self.out_shape: tuple[int, ...] = (units,)
         self.activation = activation
         self.trained = True
         self.weights: Array = None
@@ -125,9 +118,9 @@ class Conv:
                 f"a {part.size}x{part.size} kernel with a 2x2 max-pool does not fit "
                 f"{height}x{width} inputs; choose smaller kernels or fewer convolutions"
             )
-        self.weight_shape = (part.kernels, part.size, part.size, channels)
-        self.y_shape = (high, wide, part.kernels)
-        self.out_shape = (high // 2, wide // 2, part.kernels)
+        self.weight_shape: tuple[int, ...] = (part.kernels, part.size, part.size, channels)
+        self.y_shape: tuple[int, ...] = (high, wide, part.kernels)
+        self.out_shape: tuple[int, ...] = (high // 2, wide // 2, part.kernels)
         self.activation = activation
         self.trained = part.trained
         self.weights: Array = None

@@ -1,7 +1,6 @@
 """A network: layers in order, their first weights, and the fixed random feedback matrices."""
 
 import math
-from typing import cast
 
 import numpy as np
 
@@ -32,12 +31,12 @@ class Network:
         inputs = shape
         for part in parse(settings.network, shape[-1] if len(shape) == 3 else 1):
             if isinstance(part, FullyConnected):
-                layer: Layer = cast(Layer, Dense(math.prod(inputs), part.units, hidden))
+                layer: Layer = Dense(math.prod(inputs), part.units, hidden)
             else:
-                layer = cast(Layer, Conv(inputs, part, hidden))
+                layer = Conv(inputs, part, hidden)
             self.layers.append(layer)
             inputs = layer.out_shape
-        self.layers.append(cast(Layer, Dense(math.prod(inputs), outputs, output)))
+        self.layers.append(Dense(math.prod(inputs), outputs, output))
         if settings.algorithm == "shallow":
             for layer in self.layers[:-1]:
                 layer.trained = False
