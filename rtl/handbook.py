@@ -1,0 +1,229 @@
+"""What the users of a chip's Verilog read: ports, registers, banks; C header; FuseSoC core file.
+
+All of it comes from `model.contract`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+from amaranth.lib.wiring import In
+
+from model.contract import registers as contract
+from model.contract.config import ChipConfig
+from model.contract.counters import counters
+from model.contract.presets import rule_name
+from model.contract.stages import HEAD_BITS, Boundary, boundaries
+from model.contract.storage import host_banks
+from rtl.axi import LITE, STREAMS
+
+MEANINGS = {
+    "clk": "clock, rising edge",
+    "rst": "reset, synchronous, active high",
+    "s_axis": "AXI4-Stream in: events and marks; tlast is ignored",
+    "m_axis": "AXI4-Stream out: scores, then the verdict with tlast",
+    "s_axil": "AXI4-Lite: the host's registers",
+}
+
+
+@dataclass(frozen=True)
+class PortField:
+    """Some bits of a port: `bits` of them from bit `low` upwards."""
+
+    name: str
+    low: int
+    bits: int
+    signed: bool
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of the top module."""
+
+    name: str
+    direction: str
+    bits: int
+    meaning: str
+    fields: tuple[PortField, ...] = ()
+
+
+def top(config: ChipConfig) -> str:
+    """Name of the top module."""
+    return config.name.replace("-", "_")
+
+
+# -- ports ---------------------------------------------------------------------------------------
+
+
+def ports(config: ChipConfig) -> tuple[Port, ...]:
+    """The ports of a chip's top module: clock, reset, streams, host, monitors."""
+    found = [Port(name, "input", 1, MEANINGS[name]) for name in ("clk", "rst")]
+    for name, member in (STREAMS | LITE).items():
+        direction = "input" if member.flow is In else "output"
+        found.append(Port(name, direction, member.shape, MEANINGS[name.rpartition("_")[0]]))
+    for boundary in boundaries(config):
+        fields = tuple(_fields(boundary))
+        meaning = f"monitor of {boundary.name}"
+        found.append(Port(boundary.port, "output", boundary.port_bits, meaning, fields))
+    return tuple(found)
+
+
+def _fields(boundary: Boundary) -> Iterator[PortField]:
+    """The bits of a monitor port."""
+    yield PortField("beat", 0, 1, False)
+    yield PortField("end", 1, 1, False)
+    low, columns = HEAD_BITS, iter(boundary.columns)
+    for field in boundary.fields:
+        for _ in range(field.lanes):
+            yield PortField(next(columns), low, field.code.bits, field.code.signed)
+            low += field.code.bits
+
+
+def ports_json(config: ChipConfig) -> str:
+    """The ports as JSON."""
+    return _json({"module": top(config), "ports": [asdict(port) for port in ports(config)]})
+
+
+def ports_markdown(config: ChipConfig) -> str:
+    """The ports as Markdown."""
+    rows = [(f"`{port.name}`", port.direction, port.bits, port.meaning) for port in ports(config)]
+    monitors = [
+        (f"`{port.name}`", _slice(field), field.name, "signed" if field.signed else "unsigned")
+        for port in ports(config)
+        for field in port.fields
+    ]
+    return "\n".join(
+        (
+            f"# Ports of `{top(config)}`\n",
+            *_table(("port", "direction", "bits", "meaning"), rows),
+            "\nA monitor shows the record that crosses a boundary between stages: `beat` in the",
+            "cycle in which something crosses, `end` if that is the end of a sample, not a row.\n",
+            *_table(("monitor", "bits", "field", "code"), monitors),
+            "",
+        )
+    )
+
+
+def _slice(field: PortField) -> str:
+    high = field.low + field.bits - 1
+    return str(high) if field.bits == 1 else f"{high}:{field.low}"
+
+
+# -- registers -----------------------------------------------------------------------------------
+
+
+def registers_json(config: ChipConfig) -> str:
+    """Registers, banks and counters as JSON."""
+    return _json(
+        {
+            "chip": config.name,
+            "rule": rule_name(config),
+            "sha256": config.sha256,
+            "address_bits": contract.ADDRESS_BITS,
+            "identity": contract.IDENTITY,
+            "registers": [asdict(register) for register in contract.registers(config)],
+            "banks": [
+                {
+                    "number": number,
+                    "name": bank.name,
+                    "words": bank.words,
+                    "word_bits": bank.word_bits,
+                    "accesses": bank.chunks,
+                    "lanes": bank.lanes,
+                    "code_bits": bank.code.bits,
+                }
+                for number, bank in enumerate(host_banks(config))
+            ],
+            "counters": [asdict(counter) for counter in counters(config) if config.counters],
+        }
+    )
+
+
+def registers_markdown(config: ChipConfig) -> str:
+    """Registers and banks as Markdown."""
+    registers = [
+        (f"0x{register.offset:03X}", f"`{register.name}`", register.access, register.meaning)
+        for register in contract.registers(config)
+    ]
+    banks = [
+        (number, f"`{bank.name}`", bank.words, bank.word_bits, bank.chunks, bank.lanes)
+        for number, bank in enumerate(host_banks(config))
+    ]
+    rules = (contract.__doc__ or "").partition("\n\n")[2].strip()
+    return "\n".join(
+        (
+            f"# Registers of {config.name}, rule {rule_name(config)}\n",
+            f"Configuration: SHA-256 `{config.sha256}`.\n\n{rules}\n",
+            *_table(("offset", "register", "access", "meaning"), registers),
+            "\n## Banks\n",
+            "A word holds one code a lane, lane 0 in the lowest bits.\n",
+            *_table(("number", "bank", "words", "bits a word", "accesses", "lanes"), banks),
+            "",
+        )
+    )
+
+
+def header(config: ChipConfig) -> str:
+    """Registers and banks as a C header."""
+    prefix = top(config).upper()
+    defines = {
+        "IDENTITY": f"0x{contract.IDENTITY:08X}u",
+        "CONFIGURATION": f"0x{config.sha256[:8].upper()}u",
+        "STATUS_BUSY": f"(1u << {contract.STATUS_BUSY})",
+        "STATUS_DROPPED": f"(1u << {contract.STATUS_DROPPED})",
+        "STATUS_REFUSED": f"(1u << {contract.STATUS_REFUSED})",
+        "CONTROL_CLEAR_COUNTERS": f"(1u << {contract.CONTROL_CLEAR_COUNTERS})",
+        "CONTROL_CLEAR_FLAGS": f"(1u << {contract.CONTROL_CLEAR_FLAGS})",
+    }
+    for register in contract.registers(config):
+        defines[f"REGISTER_{register.name}"] = f"0x{register.offset:03X}u"
+    for number, bank in enumerate(host_banks(config)):
+        name = f"BANK_{bank.name.replace('.', '_').upper()}"
+        defines[name] = f"{number}u"
+        defines[f"{name}_WORDS"] = f"{bank.words}u"
+        defines[f"{name}_WORD_BITS"] = f"{bank.word_bits}u"
+        defines[f"{name}_ACCESSES"] = f"{bank.chunks}u"
+        defines[f"{name}_LANES"] = f"{bank.lanes}u"
+        defines[f"{name}_CODE_BITS"] = f"{bank.code.bits}u"
+    return "\n".join(
+        (
+            f"/* Registers of {config.name}, rule {rule_name(config)}: byte offsets, banks. */",
+            f"#ifndef {prefix}_H",
+            f"#define {prefix}_H\n",
+            *(f"#define {prefix}_{name} {value}" for name, value in defines.items()),
+            "\n#endif",
+            "",
+        )
+    )
+
+
+# -- FuseSoC -------------------------------------------------------------------------------------
+
+CORE = """\
+CAPI=2:
+name: "drtp-kit:chip:{name}"
+description: "Event-driven convolutional processor that learns on chip, rule {rule}"
+filesets:
+  rtl:
+    files: ["{name}.v"]
+    file_type: verilogSource
+targets:
+  default:
+    filesets: [rtl]
+    toplevel: {top}
+"""
+
+
+def core(config: ChipConfig) -> str:
+    """The FuseSoC core file (CAPI 2) of the Verilog beside it."""
+    return CORE.format(name=config.name, rule=rule_name(config), top=top(config))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[str]:
+    """The lines of a Markdown table."""
+    for cells in (heads, ("---",) * len(heads), *rows):
+        yield "| " + " | ".join(map(str, cells)) + " |"
