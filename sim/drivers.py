@@ -55,15 +55,23 @@ def known(signal: LogicObject) -> bool:
 
 
 class Monitor:
-    """Watches a stream from reset on: `transfers` are its payloads so far, in order."""
+    """Watches a stream from reset on.
+
+    `transfers` are its payloads so far, in order, `cycles` when each was transferred, counted from
+    reset. A stream without the port `ready` is always ready.
+    """
+
+    PAYLOAD, VALID, READY = "__payload", "__valid", "__ready"
 
     def __init__(self, dut: Any, name: str) -> None:
         self.name = name
         self.clk = dut.clk
-        self.payload = getattr(dut, f"{name}__payload")
-        self.valid = getattr(dut, f"{name}__valid")
-        self.ready = getattr(dut, f"{name}__ready")
+        self.payload = getattr(dut, name + self.PAYLOAD)
+        self.valid = getattr(dut, name + self.VALID)
+        self.ready = getattr(dut, name + self.READY, None)
         self.transfers: list[int] = []
+        self.cycles: list[int] = []
+        self._cycle = 0
         self._held: int | None = None
         cocotb.start_soon(self._run(dut.rst))
 
@@ -76,7 +84,8 @@ class Monitor:
 
     def _watch(self) -> None:
         """Check the protocol at this edge and note what it transfers."""
-        valid, ready = known(self.valid), known(self.ready)
+        self._cycle += 1
+        valid, ready = known(self.valid), self.ready is None or known(self.ready)
         if not valid:
             assert self._held is None, f"{self.name} withdrew {self._held:#x} before its transfer"
             return
@@ -90,6 +99,7 @@ class Monitor:
         self._held = None if ready else payload
         if ready:
             self.transfers.append(payload)
+            self.cycles.append(self._cycle)
 
     def _drive(self) -> None:
         """Set signals for the next edge; a monitor has none."""
@@ -108,6 +118,12 @@ class Monitor:
     def finish(self) -> None:
         """Assert that nothing is left over: no payload waits to be transferred."""
         assert self._held is None, f"{self.name} still offers {self._held:#x}"
+
+
+class AxisMonitor(Monitor):
+    """Watches an AXI4-Stream."""
+
+    PAYLOAD, VALID, READY = "_tdata", "_tvalid", "_tready"
 
 
 class Source(Monitor):
@@ -162,10 +178,12 @@ class Sink(Monitor):
         super().__init__(dut, name)
         self._pauses = chain(pauses, repeat(False))
         self._taken = 0
-        self.ready.value = 0
+        if self.ready is not None:
+            self.ready.value = 0
 
     def _drive(self) -> None:
-        self.ready.value = not next(self._pauses)
+        if self.ready is not None:
+            self.ready.value = not next(self._pauses)
 
     async def take(self, count: int, within_cycles: int) -> list[int]:
         """The next `count` payloads; fails if they take longer."""

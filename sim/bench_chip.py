@@ -1,0 +1,198 @@
+"""Bench of a whole chip behind AXI: state in, samples through, everything logged, state out.
+
+What to do comes from `sim.cosim` in a file; what was seen goes back in another, and is judged
+elsewhere. This bench asserts the protocol alone: no X where something crosses, AXI's rules, an
+answer to every access.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.triggers import FallingEdge, RisingEdge
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiResp,
+    AxiStreamBus,
+    AxiStreamSink,
+    AxiStreamSource,
+)
+
+from model.contract import registers
+from model.contract.artifact import write_json
+from sim.bench import monitored
+from sim.drivers import AxisMonitor, randomly, start
+
+FOLDER = "CHIP_FOLDER"  #: environment variable: where the job is read and the findings are written
+JOB = "job.json"
+FINDINGS = "findings.json"
+
+WORD_BYTES = 4
+
+
+class Host:
+    """The host behind AXI4-Lite; every access must be answered OKAY."""
+
+    def __init__(self, dut: Any) -> None:
+        logging.getLogger(f"cocotb.{dut._name}.s_axil").setLevel(logging.WARNING)
+        self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
+
+    async def write(self, addresses: Iterable[int], values: Iterable[int]) -> None:
+        """Write each value to its register, one after the other."""
+        waiting = []
+        for address, value in zip(addresses, values, strict=True):
+            data = value.to_bytes(WORD_BYTES, "little")
+            waiting.append((address, self._master.init_write(address, data)))
+        for address, written in waiting:
+            await written.wait()
+            assert written.data.resp == AxiResp.OKAY, f"writing {address:#x} was refused"
+
+    async def read(self, addresses: Iterable[int]) -> list[int]:
+        """Read registers, one after the other."""
+        waiting = [(address, self._master.init_read(address, WORD_BYTES)) for address in addresses]
+        found = []
+        for address, read in waiting:
+            await read.wait()
+            assert read.data.resp == AxiResp.OKAY, f"reading {address:#x} was refused"
+            found.append(int.from_bytes(read.data.data, "little"))
+        return found
+
+
+class Log:
+    """What monitors show from reset on, and how many cycles have passed."""
+
+    def __init__(self, dut: Any, monitors: list[str]) -> None:
+        self.cycles = 0
+        self.rows: dict[str, list[int]] = {port: [] for port in monitors}
+        self.lengths: dict[str, list[int]] = {port: [] for port in monitors}
+        self._ends = dict.fromkeys(monitors, 0)
+        cocotb.start_soon(self._run(dut))
+
+    async def _run(self, dut: Any) -> None:
+        await FallingEdge(dut.rst)
+        ports = [(name, getattr(dut, name)) for name in self.rows]
+        while True:
+            await RisingEdge(dut.clk)
+            self.cycles += 1
+            for name, port in ports:
+                beat = monitored(port)
+                if beat is not None:
+                    self._note(name, beat)
+
+    def _note(self, name: str, beat: int) -> None:
+        rows = self.rows[name]
+        if beat == 0b11:
+            self.lengths[name].append(len(rows) - self._ends[name])
+            self._ends[name] = len(rows)
+        else:
+            rows.append(beat)
+
+
+class Stuck(Exception):
+    """The chip gives no result any more."""
+
+
+class Chip:
+    """The chip under test, its host, and both its streams."""
+
+    def __init__(self, dut: Any, job: dict[str, Any]) -> None:
+        self.dut = dut
+        self.job = job
+        self.host = Host(dut)
+        self.log = Log(dut, job["monitors"])
+        self.results: list[list[int]] = []
+        for side in ("s_axis", "m_axis"):
+            logging.getLogger(f"cocotb.{dut._name}.{side}").setLevel(logging.WARNING)
+            AxisMonitor(dut, side)
+        self._source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.clk, dut.rst)
+        self._sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.clk, dut.rst)
+        if job["stalls"]:
+            self._source.set_pause_generator(randomly(job["stalls"], 2 * job["seed"]))
+            self._sink.set_pause_generator(randomly(job["stalls"], 2 * job["seed"] + 1))
+
+    async def load(self) -> None:
+        """Check that it is the chip that is meant, write banks and seeds, clear the counters."""
+        await self.rest()
+        identity = await self.host.read([registers.ID, registers.CONFIG])
+        assert identity == [registers.IDENTITY, self.job["config"]], f"the chip is {identity}"
+        for number, chunks in enumerate(self.job["banks"]):
+            await self.host.write([registers.BANK, registers.ADDRESS], [number, 0])
+            await self.host.write([registers.DATA] * len(chunks), chunks)
+        seeds = self.job["seeds"]
+        await self.host.write(self._seeds(), seeds)
+        if self.job["counters"]:
+            clear = 1 << registers.CONTROL_CLEAR_COUNTERS
+            await self.host.write([registers.CONTROL], [clear])
+
+    async def feed(self, samples: list[list[int]]) -> int:
+        """Send samples, take their results, wait for rest; returns the cycles that it took."""
+        began = self.log.cycles
+        for words in samples:
+            data = b"".join(word.to_bytes(WORD_BYTES, "little") for word in words)
+            self._source.send_nowait(data)
+        for _ in samples:
+            self.results.append(await self._result())
+        await self.rest()
+        return self.log.cycles - began if samples else 0
+
+    async def _result(self) -> list[int]:
+        """The words of the next sample; `Stuck` where nothing crosses anywhere for too long."""
+        seen, since = -1, self.log.cycles
+        while self._sink.empty():
+            await RisingEdge(self.dut.clk)
+            crossed = sum(map(len, self.log.rows.values())) + sum(
+                map(len, self.log.lengths.values())
+            )
+            if crossed != seen:
+                seen, since = crossed, self.log.cycles
+            elif self.log.cycles - since > self.job["patience"]:
+                raise Stuck
+        data = self._sink.recv_nowait().tdata
+        return [
+            int.from_bytes(data[place : place + WORD_BYTES], "little")
+            for place in range(0, len(data), WORD_BYTES)
+        ]
+
+    async def rest(self) -> None:
+        """Wait until the chip says that it holds no work."""
+        since = self.log.cycles
+        while (await self.host.read([registers.STATUS]))[0] >> registers.STATUS_BUSY & 1:
+            if self.log.cycles - since > self.job["patience"]:
+                raise Stuck
+
+    def _seeds(self) -> list[int]:
+        return [registers.SEEDS + 4 * number for number in range(len(self.job["seeds"]))]
+
+    async def held(self) -> dict[str, Any]:
+        """Banks, seeds and counters, read back."""
+        banks = []
+        for number, chunks in enumerate(self.job["banks"]):
+            await self.host.write([registers.BANK, registers.ADDRESS], [number, 0])
+            banks.append(await self.host.read([registers.DATA] * len(chunks)))
+        count = range(2 * self.job["counters"])
+        halves = await self.host.read(registers.COUNTERS + 4 * place for place in count)
+        counters = [low | high << 32 for low, high in zip(halves[::2], halves[1::2], strict=True)]
+        return {"banks": banks, "seeds": await self.host.read(self._seeds()), "counters": counters}
+
+
+@cocotb.test()
+async def samples_pass(dut: Any) -> None:
+    """Load, train, test, read back."""
+    folder = Path(os.environ[FOLDER])
+    job = json.loads((folder / JOB).read_text())
+    chip = Chip(dut, job)
+    await start(dut)
+    findings: dict[str, Any] = {}
+    try:
+        await chip.load()
+        findings["cycles"] = [await chip.feed(samples) for samples in job["samples"]]
+        findings |= await chip.held()
+    except Stuck:
+        findings["stuck"] = len(chip.results)
+    findings |= {"rows": chip.log.rows, "lengths": chip.log.lengths, "results": chip.results}
+    write_json(folder / FINDINGS, findings)
