@@ -86,12 +86,14 @@ def _from_file(stage: Conv, shape: ConvShape) -> Codes:
     path = Path(stage.bank)
     expected = (stage.kernels, shape.channels, stage.size, stage.size)
     try:
-        bank = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise Refusal(f"cannot read kernels from {path}: {error}") from error
-    if not isinstance(bank, np.ndarray) or bank.shape != expected:
-        found = getattr(bank, "shape", "an archive")
-        raise Refusal(f"kernels in {path} must have the shape {expected}, not {found}")
+        with path.open("rb") as file:
+            bank = np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise Refusal(f"cannot read kernels from {path}: {error.strerror}") from error
+    except (ValueError, EOFError) as error:
+        raise Refusal(f"{path} is no .npy file of kernels, or damaged: {error}") from error
+    if bank.shape != expected:
+        raise Refusal(f"kernels in {path} must have the shape {expected}, not {bank.shape}")
     if not np.issubdtype(bank.dtype, np.integer):
         raise Refusal(f"kernels in {path} must be integer codes, not {bank.dtype}")
     if bank.min() < shape.kernel.low or bank.max() > shape.kernel.high:
