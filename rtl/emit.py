@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -107,8 +108,9 @@ class Emission:
         return tuple(Path(folder) / name for name in self.files)
 
 
+@cache
 def emit(config: ChipConfig) -> Emission:
-    """The Verilog of a chip behind AXI.
+    """The Verilog of a chip behind AXI, made once a process.
 
     Raises `Refusal` where Yosys is missing or fails.
     """
