@@ -1,5 +1,7 @@
 """The same code on torch, and against torch's own autograd."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,36 @@ def test_bp_gradients_are_autograds(activation: str, loss: str) -> None:
         value = functional.mse_loss(torch.tanh(z), wanted)
     value.backward()
     assert float(np.mean(network.loss.of(activities[-1].y, target))) == pytest.approx(value.item())
+    for ours, theirs in zip(found, parameters, strict=True):
+        np.testing.assert_allclose(ours, theirs.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_fa_gradients_are_autograds_with_its_matrices_on_the_way_back() -> None:
+    class Linear(torch.autograd.Function):  # type: ignore[name-defined]
+        """x W^T + b forwards, through B instead of W backwards."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any, weights: Any, bias: Any, matrix: Any) -> Any:
+            ctx.save_for_backward(x, matrix)
+            return x @ weights.T + bias
+
+        @staticmethod
+        def backward(ctx: Any, slope: Any) -> Any:
+            x, matrix = ctx.saved_tensors
+            return slope @ matrix, slope.T @ x, slope.sum(0), None
+
+    chosen = plan("mnist", "fc6-fc5", "fa", dtype="float64")
+    task = random_task((7,))
+    network = Network(chosen, task.shape, CLASSES)
+    x, target = task.x_train.astype(np.float64), task.target_train.astype(np.float64)
+    activities = network.forward(x)
+    found = gradients(network, activities, signals("fa", network, activities, target))
+    parameters = [torch.tensor(array, requires_grad=True) for array in network.parameters()]
+    matrices = [torch.zeros(6, 7, dtype=torch.float64), *(torch.tensor(matrix) for matrix in network.feedback[1:])]
+    y = torch.tensor(x)
+    for k, f in enumerate((torch.tanh, torch.tanh, torch.sigmoid)):
+        y = f(Linear.apply(y, *parameters[2 * k : 2 * k + 2], matrices[k]))
+    torch.nn.functional.binary_cross_entropy(y, torch.tensor(target)).backward()
     for ours, theirs in zip(found, parameters, strict=True):
         np.testing.assert_allclose(ours, theirs.grad.numpy(), rtol=1e-9, atol=1e-12)
 
