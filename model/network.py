@@ -18,6 +18,7 @@ from model.contract.config import ChipConfig, from_dict
 from model.contract.counters import Kind, counters
 from model.contract.refusal import Refusal
 from model.encode import sample_words
+from model.engine import FastChip, Features
 from model.plain import Counts, PlainChip, no_counts
 from model.state import State, fresh
 
@@ -25,9 +26,13 @@ Images = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
 """Told now and then how many samples are learned, and how many will be."""
 
+Chip = FastChip | PlainChip
+
 ENGINES = ("fast", "plain")
 CHUNK_SAMPLES = 256  #: between two looks at the clock
 CHECKPOINT_SECONDS = 10.0
+ITEM_BYTES = 5  #: of an item in `Features`
+FEATURE_BYTES = 1 << 30  #: most that is kept from one epoch to the next
 
 
 def plan(config: ChipConfig, samples: int, epochs: int, seed: int) -> tuple[Codes, Codes]:
@@ -148,13 +153,15 @@ class ChipModel:
         self._start(_sha256(images, labels), len(order))
         if checkpoint is not None and resume and Path(checkpoint).exists():
             self._take_over(Path(checkpoint))
-        chip = PlainChip(self.config, self.state_)
-        before, saved_at = self.counters_, time.monotonic()
         if progress is not None:
             progress(self.samples_, len(order))
+        chip = _chip(self.engine, self.config, self.state_)
+        samples = _prepared(chip, images)
+        before, saved_at = self.counters_, time.monotonic()
         while self.samples_ < len(order):
             part = slice(self.samples_, self.samples_ + CHUNK_SAMPLES)
-            _run(chip, images[order[part]], labels[order[part]], rates[part], True)
+            chosen = order[part]
+            _run(chip, samples[chosen], labels[chosen], rates[part], True)
             self.samples_ = min(part.stop, len(order))
             if progress is not None:
                 progress(self.samples_, len(order))
@@ -182,6 +189,7 @@ class ChipModel:
 
     def save(self, path: Path | str) -> None:
         """Write the learned state as .npz, whole or not at all; the same state, the same bytes."""
+        state = self._learned()
         about = {
             "config": self.config.to_dict(),
             "epochs": self.epochs,
@@ -191,7 +199,7 @@ class ChipModel:
             "samples_planned": self._samples_planned,
             "counters": self.counters_,
         }
-        arrays = {"about": np.array(json.dumps(about)), **self._learned().to_arrays()}
+        arrays = {"about": np.array(json.dumps(about)), **state.to_arrays()}
         with writing(path) as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -221,7 +229,7 @@ class ChipModel:
         if path.exists() and not zipfile.is_zipfile(path):
             raise Refusal(f"{path} is truncated or no .npz file; train the model again")
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             about = json.loads(str(arrays["about"]))
             config = from_dict(about["config"])
@@ -232,7 +240,10 @@ class ChipModel:
             model._data_sha256 = about["data_sha256"]
         except OSError as error:
             raise Refusal(f"cannot read {path}: {error.strerror}; check the path") from error
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except KeyError as error:
+            lacks = f"it lacks {error.args[0]}"
+            raise Refusal(f"{path} is no saved model, or damaged: {lacks}") from error
+        except Exception as error:  # numpy, zipfile and zlib each raise classes of their own
             raise Refusal(f"{path} is no saved model, or damaged: {error}") from error
         return model
 
@@ -269,16 +280,34 @@ class ChipModel:
     def _classify(self, x: ArrayLike) -> tuple[Codes, Codes]:
         images = checked_images(self.config, x)
         nothing = np.zeros(len(images), dtype=np.int64)
-        chip = PlainChip(self.config, self._learned())
+        chip = _chip(self.engine, self.config, self._learned())
         return _run(chip, images, nothing, nothing, False)
 
 
+def _chip(engine: str, config: ChipConfig, state: State) -> Chip:
+    return FastChip(config, state) if engine == "fast" else PlainChip(config, state)
+
+
+def _prepared(chip: Chip, images: Images) -> Images | Features:
+    """What training reads again every epoch: where memory allows, features instead of images."""
+    most = len(images) * chip.config.layer_shapes[0].inputs * ITEM_BYTES
+    if isinstance(chip, FastChip) and most <= FEATURE_BYTES:
+        return chip.features(images)
+    return images
+
+
 def _run(
-    chip: PlainChip, images: Images, labels: Codes, rates: Codes, learn: bool
+    chip: Chip, samples: Images | Features, labels: Codes, rates: Codes, learn: bool
 ) -> tuple[Codes, Codes]:
+    """Samples through either engine: their classes (N,) and scores (N, classes)."""
+    if isinstance(samples, Features):
+        assert isinstance(chip, FastChip)
+        return chip.run_features(samples, labels, rates, learn)
+    if isinstance(chip, FastChip):
+        return chip.run(samples, labels, rates, learn)
     return chip.run(
         sample_words(chip.config, image, int(label), learn, int(rate))
-        for image, label, rate in zip(images, labels, rates, strict=True)
+        for image, label, rate in zip(samples, labels, rates, strict=True)
     )
 
 
