@@ -93,6 +93,18 @@ def test_a_killed_run_goes_on_bit_for_bit(blobs: Task, tmp_path: Path, optimiser
     assert same_runs(whole, fit(chosen, blobs, checkpoint=file, resume=True))
 
 
+def test_a_run_is_carried_on_where_more_epochs_are_asked_for(blobs: Task, tmp_path: Path) -> None:
+    file = tmp_path / "run.npz"
+    fit(settings(epochs=2), blobs, checkpoint=file)
+    further = fit(settings(epochs=5), blobs, checkpoint=file, resume=True)
+    assert same_runs(further, fit(settings(epochs=5), blobs))
+    with pytest.raises(Refusal) as refused:
+        fit(settings(epochs=3), blobs, checkpoint=file, resume=True)
+    assert str(refused.value) == (
+        f"{file} is 5 epochs on, but 3 are asked for; ask for more or name another checkpoint"
+    )
+
+
 def test_a_checkpoint_of_other_settings_or_none_is_refused(blobs: Task, tmp_path: Path) -> None:
     file = tmp_path / "run.npz"
     fit(settings(epochs=1), blobs, checkpoint=file)
@@ -170,6 +182,13 @@ def test_order_and_a_prepared_network_are_the_callers_own(blobs: Task) -> None:
     assert asked == [1]
     assert run.points[-1].samples == 2
     np.testing.assert_array_equal(run.network.state()["W1"], kept)
+
+
+@pytest.mark.parametrize("order", [[], [0, 100], [-1, 5]])
+def test_an_order_of_examples_that_are_not_there_is_refused(blobs: Task, order: list[int]) -> None:
+    with pytest.raises(Refusal) as refused:
+        fit(settings(), blobs, order=lambda epoch: np.array(order, dtype=int))
+    assert str(refused.value) == ("the order of epoch 1 must name training examples 0..99; mend it")
 
 
 def test_early_stopping_ends_once_the_held_out_error_stays(blobs: Task) -> None:

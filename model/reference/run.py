@@ -96,7 +96,8 @@ class Run:
     def resume(self, path: Path) -> dict[str, NDArray[Any]]:
         """Take over a checkpoint of the same settings and return the optimiser's memory.
 
-        Raises `Refusal` where it cannot be read or was made with other settings.
+        The epochs may have grown. Raises `Refusal` where it cannot be read, was made with other
+        settings, or is further on than the epochs asked for.
         """
         try:
             with np.load(path, allow_pickle=False) as stored:
@@ -105,12 +106,17 @@ class Run:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise Refusal(f"{path} is no checkpoint of a run; remove it or name another") from error
         for name, value in asdict(self.settings).items():
-            if told["settings"].get(name) != value:
+            if name != "epochs" and told["settings"].get(name) != value:
                 raise Refusal(
                     f"{path} was made with {name} = {told['settings'].get(name)!r}, not {value!r}; "
                     f"give the same settings or another checkpoint"
                 )
         self.points = [Point(**point) for point in told["points"]]
+        if self.points[-1].epoch > self.settings.epochs:
+            raise Refusal(
+                f"{path} is {self.points[-1].epoch} epochs on, but {self.settings.epochs} are "
+                f"asked for; ask for more or name another checkpoint"
+            )
         self.series, self.seconds = told["series"], told["seconds"]
         self.network.restore(arrays)
         return arrays

@@ -86,7 +86,8 @@ def fit(
     random permutation; `monitor`: measure every so many samples instead of every epoch;
     `measure_train`: measure on the training set too; `watchers` see every update;
     `checkpoint`: a file written after every epoch, from which `resume` goes on as if the run had
-    never been stopped; `progress(done, total, run)` is called after every update, counted in steps.
+    never been stopped, given the same `prepared` and `order` again, or further if `epochs` has
+    grown; `progress(done, total, run)` is called after every update, counted in steps.
 
     Raises `Refusal` where settings and task do not fit, a checkpoint cannot be used, or the
     training diverges.
@@ -168,6 +169,11 @@ class _Training:
         """Yield each update of an epoch, and measure between them and at its end."""
         settings, network = self.settings, self.run.network
         order = np.asarray(self.order(epoch))
+        if not len(order) or not 0 <= order.min() <= order.max() < len(self.x):
+            raise Refusal(
+                f"the order of epoch {epoch} must name training examples 0..{len(self.x) - 1}; "
+                f"mend it"
+            )
         dropping = stream(settings.seed, Purpose.DROPOUT, epoch)
         flipping = stream(settings.seed, Purpose.FLIP, epoch)
         for start in range(0, len(order), settings.batch):
