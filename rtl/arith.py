@@ -8,18 +8,13 @@ from amaranth.hdl import Array, Cat, Const, Mux, Shape, Value, ValueLike
 from model.contract.formats import Format
 
 
-def saturate(code: ValueLike, to: Format) -> Value:
-    """The nearest code of a format."""
+def saturate(code: ValueLike, to: Format) -> tuple[Value, Value]:
+    """The nearest code of a format, and whether it is another code."""
     code = Value.cast(code)
-    narrowed = Mux(code < to.low, Const(to.low, to.span), Mux(code > to.high, to.high, code))
+    below, above = code < to.low, code > to.high
+    narrowed = Mux(below, Const(to.low, to.span), Mux(above, to.high, code))
     width = Shape.cast(to.span).width
-    return narrowed[:width].as_signed() if to.signed else narrowed[:width]
-
-
-def outside(code: ValueLike, to: Format) -> Value:
-    """Whether `saturate` would change a code."""
-    code = Value.cast(code)
-    return (code < to.low) | (code > to.high)
+    return narrowed[:width].as_signed() if to.signed else narrowed[:width], below | above
 
 
 def multiply(left: Value, right: Value, right_format: Format) -> Value:

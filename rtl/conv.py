@@ -8,7 +8,7 @@ from model.contract.config import ChipConfig, Pooling
 from model.contract.config import Conv as Stage
 from model.contract.stages import boundary, index_format
 from model.contract.storage import bank
-from rtl.arith import choose, lanes, multiply, outside, pack, popcount, saturate
+from rtl.arith import choose, lanes, multiply, pack, popcount, saturate
 from rtl.beat import map_beat, mark_layout
 from rtl.counters import steps_layout
 from rtl.registers import BankPort
@@ -213,9 +213,10 @@ class Conv(wiring.Component):
             for potential, tap in zip(old, taps, strict=True)
         ]
         if self.potentials_saturate:
-            clips = [outside(code, shape.potential) for code in raised]
-            raised = [saturate(code, shape.potential) for code in raised]
-            m.d.comb += self.count.potential_saturations.eq(Mux(adding, popcount(clips), 0))
+            narrowed = [saturate(code, shape.potential) for code in raised]
+            raised = [code for code, _ in narrowed]
+            clips = popcount([clipped for _, clipped in narrowed])
+            m.d.comb += self.count.potential_saturations.eq(Mux(adding, clips, 0))
         m.d.comb += [
             write.en.eq(adding | pooling),
             write.addr.eq(at),
@@ -252,13 +253,13 @@ class Conv(wiring.Component):
         for number in reversed(range(shape.lanes)):
             with m.If(waiting[number]):
                 m.d.comb += lane.eq(number)
-        code = choose(shifted, lane)
+        feature, clipped = saturate(choose(shifted, lane), shape.feature)
         item = self.features.payload.body.item
         channel = group * shape.lanes + lane
         with m.If(waiting != 0):
             m.d.comb += [
                 self.features.valid.eq(1),
-                item.value.eq(saturate(code, shape.feature)),
+                item.value.eq(feature),
                 item.x.eq(x),
                 item.y.eq(y),
                 item.channel.eq(channel),
@@ -269,7 +270,7 @@ class Conv(wiring.Component):
                 m.d.comb += [
                     count.forward_cycles.eq(1),
                     count.features.eq(1),
-                    count.feature_saturations.eq(outside(code, shape.feature)),
+                    count.feature_saturations.eq(clipped),
                 ]
         return waiting != 0
 

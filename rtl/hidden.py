@@ -14,7 +14,7 @@ from model.contract.config import (
 )
 from model.contract.stages import boundary
 from model.contract.storage import bank, index_bits
-from rtl.arith import lanes, multiply, outside, saturate
+from rtl.arith import lanes, multiply, saturate
 from rtl.beat import item_beat, mark_layout
 from rtl.counters import steps_layout
 from rtl.lfsr import mask
@@ -146,7 +146,7 @@ class Hidden(wiring.Component):
             activation = Mux(neuron.sum < 0, -1, 1)
         else:
             shifted = neuron.sum >> self.layer.shift
-            activation, clipped = saturate(shifted, self.format), outside(shifted, self.format)
+            activation, clipped = saturate(shifted, self.format)
         bias_due = Signal(init=self.has_bias)
         with m.If(full & ~neuron.end):
             m.d.comb += [
@@ -288,6 +288,7 @@ class Hidden(wiring.Component):
         with m.If(self.errors.valid & (number == mark.label)):
             m.d.sync += kept.eq(self.errors.payload.code)
         shift = self.config.learning.error_shift
-        random = self.synapses.state ^ mask(neuron, self.config.learning.lfsr_bits)
+        random = self.synapses.state[:shift] ^ mask(neuron, shift)
         product = multiply(kept, projection.stage.read_data.as_signed(), TERNARY)
-        return heard, saturate((product + random[:shift]) >> shift, SCALED_MODULATION)
+        scaled, _ = saturate((product + random) >> shift, SCALED_MODULATION)
+        return heard, scaled

@@ -1,12 +1,12 @@
 """The update of one memory word of weights. Twin: `model/learn.py` (`update`)."""
 
-from amaranth.hdl import Const, Elaboratable, Module, Signal, signed
+from amaranth.hdl import Const, Elaboratable, Module, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from model.contract.config import ChipConfig, LayerShape
 from model.contract.storage import index_bits
-from rtl.arith import choose, lanes, outside, pack, saturate
+from rtl.arith import choose, lanes, pack, saturate
 from rtl.lfsr import mask
 
 
@@ -58,17 +58,34 @@ class Update(wiring.Component):
         ]
         weights = lanes(self.weights, shape.weight, shape.lanes)
         updated = []
-        for lane, (product, weight) in enumerate(zip(products, weights, strict=True)):
-            neuron = self.group * shape.lanes + lane
-            random = (self.state ^ mask(neuron, self.config.learning.lfsr_bits))[:most]
+        randoms = self._randoms(m, most)
+        for lane, (product, weight, random) in enumerate(
+            zip(products, weights, randoms, strict=True)
+        ):
             total = Signal(signed(max(width, most + 1) + 1))
             m.d.comb += total.eq(product + (random & kept))
             raised = weight + choose([total >> shift for shift in shifts], self.rate)
-            code = saturate(raised, shape.weight)
+            code, clipped = saturate(raised, shape.weight)
             updated.append(code)
             m.d.comb += [
                 self.changes[lane].eq(code != weight),
-                self.clips[lane].eq(outside(raised, shape.weight)),
+                self.clips[lane].eq(clipped),
             ]
         m.d.comb += self.updated.eq(pack(updated, shape.weight))
         return m
+
+    def _randoms(self, m: Module, bits: int) -> list[Value]:
+        """The random number of every lane, cut to the bits that any rate takes.
+
+        The mask is linear in the neuron's number: where the lane is the number's lowest bits, all
+        lanes share the exclusive-ors for the group and differ by constants.
+        """
+        shape = self.shape
+        lane_bits = (shape.lanes - 1).bit_length()
+        if shape.groups > 1 and shape.lanes != 1 << lane_bits:
+            neurons = [self.group * shape.lanes + lane for lane in range(shape.lanes)]
+            return [self.state[:bits] ^ mask(neuron, bits) for neuron in neurons]
+        shared = Signal(bits)
+        groups = self.group if shape.groups > 1 else Const(0, 0)
+        m.d.comb += shared.eq(self.state[:bits] ^ mask(groups, bits, lane_bits))
+        return [shared ^ mask(Const(lane, lane_bits), bits) for lane in range(shape.lanes)]

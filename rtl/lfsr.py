@@ -1,5 +1,8 @@
 """Pseudo-random source of stochastic rounding. Twin: `model/lfsr.py`."""
 
+from functools import reduce
+from operator import xor
+
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Value, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -31,10 +34,17 @@ class Lfsr(wiring.Component):
         return m
 
 
-def mask(neuron: ValueLike, bits: int) -> Value:
-    """Exclusive-or of the mask basis over the set bits of a neuron's number."""
+def mask(neuron: ValueLike, bits: int, first: int = 0) -> Value:
+    """Lowest `bits` of the exclusive-or of the mask basis over the set bits of a neuron's number.
+
+    `first`: which bit of the number the lowest bit of `neuron` is.
+    """
     neuron = Value.cast(neuron)
-    result: Value = Const(0, bits)
-    for bit, word in zip(neuron, noise.mask_basis(bits), strict=False):
-        result = result ^ Cat(bit if word >> place & 1 else Const(0, 1) for place in range(bits))
-    return result
+    if isinstance(neuron, Const):
+        words = [noise.MASK_BASIS[first + n] for n in range(len(neuron)) if neuron.value >> n & 1]
+        return Const(reduce(xor, words, 0) & ((1 << bits) - 1), bits)
+    columns = [
+        [neuron[n] for n in range(len(neuron)) if noise.MASK_BASIS[first + n] >> place & 1]
+        for place in range(bits)
+    ]
+    return Cat(Cat(*column).xor() for column in columns)

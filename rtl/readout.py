@@ -9,7 +9,7 @@ from model.contract.config import SCORE, ChipConfig
 from model.contract.formats import Format
 from model.contract.stages import boundary
 from model.contract.storage import index_bits
-from rtl.arith import outside, saturate
+from rtl.arith import saturate
 from rtl.beat import item_beat
 from rtl.counters import steps_layout
 from rtl.hidden import ERROR_BEAT
@@ -65,15 +65,15 @@ class Readout(wiring.Component):
         wiring.connect(m, wiring.flipped(self.weights), synapses.weights)
         sums, beat = synapses.sums, synapses.sums.payload
 
-        centred = beat.sum >> self.config.readout.shift
-        half = (SCORE.high + 1) // 2
+        signed_score = Format(SCORE.bits, signed=True)
+        centred, clipped = saturate(beat.sum >> self.config.readout.shift, signed_score)
         score = Signal(SCORE.span)
         best, best_class = Signal(self.shape.sum.span), Signal(index_bits(self.shape.outputs))
         verdict = Signal(10)
         taken = Signal()
         ended = Signal()  # the cycle after a verdict, which closes its record
         m.d.comb += [
-            score.eq(saturate(centred + half, SCORE)),
+            score.eq(centred - signed_score.low),
             verdict.eq(
                 best_class
                 | beat.mark.learn << result.LEARNED_AT
@@ -84,9 +84,7 @@ class Readout(wiring.Component):
             results.payload.eq(Mux(beat.end, verdict | 1 << result.VERDICT_AT, score)),
             taken.eq(sums.valid & sums.ready),
             count.eq(synapses.count),
-            count.score_saturations.eq(
-                taken & ~beat.end & outside(centred, Format(SCORE.bits, signed=True))
-            ),
+            count.score_saturations.eq(taken & ~beat.end & clipped),
             self.busy.eq(synapses.busy),
             self.monitor_sums.eq(synapses.monitor_sums),
             self.monitor_scores.eq(Cat(taken, beat.end, score)),

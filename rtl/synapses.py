@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Member, Out
 from model.contract.config import ChipConfig, LayerShape
 from model.contract.stages import boundary
 from model.contract.storage import bank, index_bits
-from rtl.arith import choose, lanes, multiply, outside, pack, popcount, saturate
+from rtl.arith import choose, lanes, multiply, pack, popcount, saturate
 from rtl.beat import item_beat, mark_layout, sum_beat
 from rtl.counters import steps_layout
 from rtl.learn import Update, product_bits
@@ -227,9 +227,10 @@ class Synapses(wiring.Component):
         old = lanes(totals.word, shape.sum, shape.lanes)
         raised = [total + product for total, product in zip(old, products, strict=True)]
         if shape.saturating:
-            clips = [outside(code, shape.sum) for code in raised]
-            raised = [saturate(code, shape.sum) for code in raised]
-            m.d.comb += self.count.sum_saturations.eq(Mux(adding, popcount(clips), 0))
+            narrowed = [saturate(code, shape.sum) for code in raised]
+            raised = [code for code, _ in narrowed]
+            clips = popcount([clipped for _, clipped in narrowed])
+            m.d.comb += self.count.sum_saturations.eq(Mux(adding, clips, 0))
         m.d.comb += totals.write_word.eq(Mux(adding, pack(raised, shape.sum), 0))
         with m.If(adding):
             m.d.comb += totals.write_enable.eq(1)
