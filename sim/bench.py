@@ -1,33 +1,41 @@
 """What all test benches of single components share: cases, and how they are replayed.
 
-A `Case` says what goes into a component and what must come out. It is made from the model by a test,
-written with `write_cases`, and replayed inside the simulator by `replay`, which knows nothing of
-the model: it drives, watches and compares bits.
+A `Case` says what goes into a component and what must come out. It is made from the model outside
+of the simulator, handed over by `run`, and replayed inside by `replay`, which knows nothing of the
+model: it drives, watches and compares bits.
 """
 
-import dataclasses
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cocotb
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
-from model.contract.artifact import write_json
+from model.contract.artifact import write_json, write_text
+from rtl.emit import emit_component
 from sim.drivers import Monitor, Sink, Source, in_bursts, known, randomly, start
+from sim.tools import Results, run_bench
 
-VECTORS = "BENCH_VECTORS"  #: environment variable that holds the path of the cases
+_VECTORS = "BENCH_VECTORS"  # environment variable that holds the path of the vectors
 
-#: Patterns of pauses by name; benches cross those of sources with those of sinks.
+#: Patterns of pauses by name.
 PAUSES: dict[str, Callable[[int], Iterable[bool]]] = {
     "none": lambda seed: (),
     "half": lambda seed: randomly(0.5, seed),
     "bursts": lambda seed: in_bursts(0.7, 20, seed),
 }
+
+#: Pauses of sources crossed with those of sinks.
+CROSSED = (
+    ("idle", "hold"),
+    [("none", "none"), ("none", "half"), ("half", "none"), ("half", "half"), ("bursts", "bursts")],
+)
 
 Bits = tuple[int, int]
 """What is expected of some bits: their value, and a mask of those that matter."""
@@ -35,11 +43,14 @@ Bits = tuple[int, int]
 
 @dataclass
 class Case:
-    """What goes into a component, and what must come out; ports by name, payloads as integers."""
+    """What goes into a component, and what must come out; ports by name, payloads as integers.
+
+    Plain values only, since it crosses into the simulator as JSON.
+    """
 
     inputs: dict[str, list[int]] = field(default_factory=dict)  #: payloads of streams
     outputs: dict[str, list[Bits]] = field(default_factory=dict)  #: payloads of streams
-    #: Streams that answer others: (stream that is answered, payloads sent after each transfer of it)
+    #: Streams that answer others: the other's name, the payloads sent after each transfer of it
     answers: dict[str, tuple[str, list[list[int]]]] = field(default_factory=dict)
     monitors: dict[str, list[Bits]] = field(default_factory=dict)  #: beats, heads included
     banks: dict[str, list[int]] = field(default_factory=dict)  #: words before
@@ -54,15 +65,35 @@ class Case:
     cycles: dict[str, list[int]] = field(default_factory=dict)
 
 
-def write_cases(path: Path, cases: dict[str, Case]) -> dict[str, str]:
-    """Write cases by name; returns the variables by which the bench finds them."""
-    write_json(path, {name: dataclasses.asdict(case) for name, case in cases.items()})
-    return {VECTORS: str(path)}
+def run(
+    simulator: str,
+    component: Any,
+    name: str,
+    module: str,
+    vectors: Mapping[str, Any],
+    folder: Path,
+) -> Results:
+    """Run the bench `module` on a component's Verilog, with vectors that it finds by `read`.
+
+    Raises as `sim.tools.run_bench` does.
+    """
+    verilog = folder / f"{name}.v"
+    write_text(verilog, emit_component(component, name, _ports(component)))
+    write_json(folder / "vectors.json", vectors)
+    variables = {_VECTORS: str(folder / "vectors.json")}
+    return run_bench(simulator, [verilog], name, module, folder, environment=variables)
 
 
-def read_case(name: str) -> Case:
-    """The case of that name, inside the simulator."""
-    return Case(**json.loads(Path(os.environ[VECTORS]).read_text())[name])
+def _ports(component: Any) -> list[Any]:
+    """A component's ports, but for the constant `ready` of a stream that is always ready."""
+    members = (member for _, _, member in component.signature.flatten(component))
+    values = [getattr(member, "as_value", lambda member=member: member)() for member in members]
+    return [value for value in values if hasattr(value, "name")]
+
+
+def read() -> dict[str, Any]:
+    """The vectors, inside the simulator."""
+    return json.loads(Path(os.environ[_VECTORS]).read_text())
 
 
 def compare(where: str, expected: Sequence[Bits], got: Sequence[int]) -> None:
@@ -127,24 +158,20 @@ class Watch:
         for port, expected in self._case.monitors.items():
             compare(port, expected, self.monitors[port])
         for name, total in self._case.counts.items():
-            assert self.counts[name] == total, (
-                f"{name}: expected {total}, got {self.counts[name]}"
-            )
+            assert self.counts[name] == total, f"{name}: expected {total}, got {self.counts[name]}"
         for name, cycles in self._case.pulses.items():
             assert self.pulses[name] == cycles, (
                 f"{name}: expected {cycles} cycles, got {self.pulses[name]}"
             )
 
 
-async def replay(
-    dut: Any, name: str, idle: str, hold: str, within_cycles: int = 100_000
-) -> None:
+async def replay(dut: Any, name: str, idle: str, hold: str, within_cycles: int = 100_000) -> None:
     """Replay a case, its sources under the pauses `idle`, its sinks under `hold`.
 
     Asserts that all outputs, monitors, counts, banks and seeds are as the case says, that nothing
     is left over, and that the component comes to rest.
     """
-    case = read_case(name)
+    case = Case(**read()[name])
     watch = Watch(dut, case)
     sources = {
         port: Source(dut, port, PAUSES[idle](place))
@@ -217,11 +244,9 @@ async def rest(dut: Any, within_cycles: int) -> None:
 def _between_ends(stream: Monitor) -> list[int]:
     """Cycles from each beat with its lowest bit set to the next."""
     ends = [
-        cycle
-        for cycle, payload in zip(stream.cycles, stream.transfers, strict=True)
-        if payload & 1
+        cycle for cycle, payload in zip(stream.cycles, stream.transfers, strict=True) if payload & 1
     ]
-    return [after - before for before, after in zip(ends, ends[1:], strict=False)]
+    return [after - before for before, after in pairwise(ends)]
 
 
 async def _compare_held(dut: Any, case: Case) -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import cocotb
 
-from sim.bench import PAUSES, replay
+from sim.bench import CROSSED, replay
 
 
 @cocotb.test()
-@cocotb.parametrize(case=["images", "malformed"], idle=list(PAUSES), hold=list(PAUSES))
+@cocotb.parametrize(("case", ["images", "malformed"]), CROSSED)
 async def admits_what_the_model_admits(dut: Any, case: str, idle: str, hold: str) -> None:
     await replay(dut, case, idle, hold)

@@ -103,8 +103,11 @@ def _observed(config: ChipConfig, findings: dict[str, Any], seconds: float) -> O
     """What the bench saw, in the form that all runs share."""
     trace = Trace.of(config)
     for boundary in boundaries(config):
-        log = _log(findings["rows"][boundary.port], findings["lengths"][boundary.port],
-                   -(-boundary.port_bits // 32))
+        log = _log(
+            findings["rows"][boundary.port],
+            findings["lengths"][boundary.port],
+            -(-boundary.port_bits // 32),
+        )
         trace.extend(boundary.name, decode(boundary, log), log.lengths)
     shapes = bank_shapes(config)
     banks = {}

@@ -20,7 +20,7 @@ from model.contract.result import unpack as unpack_result
 from model.contract.stages import HEAD_BITS, boundaries
 from model.contract.storage import host_banks
 from model.contract.timing import forward_cycles
-from model.encode import Words, admit
+from model.encode import Words, admit, sample_words
 from model.plain import PlainChip
 from model.state import State
 from model.trace import Trace
@@ -63,6 +63,29 @@ def run_model(config: ChipConfig, state: State, samples: Sequence[Words]) -> Run
         chip.take(words)
         run.counts.append(chip.counts)
     return run
+
+
+def random_samples(config: ChipConfig, count: int, seed: int, density: float = 0.5) -> list[Words]:
+    """Samples of random pixels, a share of them not zero; two of three are to be learned."""
+    rng = np.random.default_rng(seed)
+    size = (config.height, config.width, config.channels)
+    samples = []
+    for place in range(count):
+        image = np.where(rng.random(size) < density, rng.integers(1, 256, size), 0)
+        label, rate = int(rng.integers(config.readout.classes)), place % config.rate_steps
+        samples.append(sample_words(config, image.astype(np.uint8), label, place % 3 != 2, rate))
+    return samples
+
+
+def extreme(config: ChipConfig, state: State) -> State:
+    """A state with every weight at an end of its format; the first two neurons' all at one end."""
+    rng = np.random.default_rng(0)
+    found = state.copy()
+    for layer in config.layer_shapes:
+        weights = found.banks[f"{layer.name}.weights"]
+        weights[:] = np.where(rng.random(weights.shape) < 0.5, layer.weight.low, layer.weight.high)
+        weights[:, 0], weights[:, 1] = layer.weight.high, layer.weight.low
+    return found
 
 
 def _mark(mark: Mark, faulty: bool) -> dict[str, int]:
@@ -177,9 +200,7 @@ def conv(component: Any, run: Run, number: int) -> Case:
     name, shape = f"conv{number + 1}", run.config.conv_shapes[number]
     size = (shape.height, shape.width, shape.channels)
     if number == 0:
-        events = [
-            _map_items(_indexed(rows, size), *size) for rows in run.rows("encode.events")
-        ]
+        events = [_map_items(_indexed(rows, size), *size) for rows in run.rows("encode.events")]
     else:
         events = [_map_items(rows, *size) for rows in run.rows(f"conv{number}.features")]
     out = (shape.out_height, shape.out_width, shape.kernels)
@@ -251,8 +272,7 @@ def synapses(component: Any, run: Run, number: int) -> Case:
         modulation.append([] if one_by_one else beats)
     of_neurons = ("activations", "activation_saturations", "score_saturations")
     counts = {
-        event: 0 if event in of_neurons else total
-        for event, total in run.total(shape.name).items()
+        event: 0 if event in of_neurons else total for event, total in run.total(shape.name).items()
     }
     records = ("sums", "modulation", "updates") if shape.learns else ("sums",)
     case = Case(
