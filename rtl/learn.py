@@ -20,10 +20,12 @@ class Update(wiring.Component):
     """Stochastic rounding and saturating addition for every lane of a word.
 
     ``w + floor((product + random mod 2**shift) / 2**shift)`` with ``shift = rate_shift + rate`` and
-    ``random = state ^ mask(neuron)``, saturated to the weight's format. Combinational.
+    ``random = state ^ mask(neuron)``, saturated to the weight's format.
 
     Members: `products` and `weights` (words of lanes), `group` (which neurons these are), `rate`,
     `state` (of the LFSR); `updated` (the new word), `changes` and `clips` (one bit a lane).
+    Timing: the weights come one cycle after all else, since they are being read, and the outputs
+    show in that cycle.
     """
 
     def __init__(self, config: ChipConfig, shape: LayerShape) -> None:
@@ -62,9 +64,12 @@ class Update(wiring.Component):
         for lane, (product, weight, random) in enumerate(
             zip(products, weights, randoms, strict=True)
         ):
-            total = Signal(signed(max(width, most + 1) + 1))
+            bits = max(width, most + 1) + 1
+            total = Signal(signed(bits))
+            step = Signal(signed(bits - shifts[0]), name=f"step{lane}")
             m.d.comb += total.eq(product + (random & kept))
-            raised = weight + choose([total >> shift for shift in shifts], self.rate)
+            m.d.sync += step.eq(choose([total >> shift for shift in shifts], self.rate))
+            raised = weight + step
             code, clipped = saturate(raised, shape.weight)
             updated.append(code)
             m.d.comb += [

@@ -272,19 +272,23 @@ class Synapses(wiring.Component):
         listed, settled = Signal(range(shape.groups + 1)), Signal()
         complete = self._list_groups(m, write, listed, settled)
 
-        # The multipliers of the forward walk serve learning too: weights then give way to the
-        # modulation. A ternary modulation needs none.
+        # The multipliers of the forward walk serve learning too: while a weight is read, it gives
+        # way to the modulation, and the item added last to the item learned. A ternary modulation
+        # needs none.
         tag = index_bits(shape.groups)
         entry_group = read.data[:tag]
         codes = lanes(read.data[tag:], shape.modulation, shape.lanes)
-        writing = Signal()
+        item = head.payload.body.item
+        reading, writing = Signal(), Signal()
         width = product_bits(shape)
         if shape.modulation.high == 1:
             forward = [value * weight for weight in word]
-            products = [multiply(value, code, shape.modulation) for code in codes]
+            products = [multiply(item.value, code, shape.modulation) for code in codes]
         else:
+            factor = Mux(reading, item.value, value)
             forward = products = [
-                value * Mux(writing, code, weight) for code, weight in zip(codes, word, strict=True)
+                factor * Mux(reading, code, weight)
+                for code, weight in zip(codes, word, strict=True)
             ]
         self._add(m, totals, forward, adding)
         sized = [Signal(width, name=f"product{n}") for n in range(shape.lanes)]
@@ -299,7 +303,6 @@ class Synapses(wiring.Component):
             weights.stage.write_data.eq(update.updated),
         ]
         entry = Signal(range(shape.groups))
-        item = head.payload.body.item
 
         def states() -> None:
             with m.State("WAIT"):
@@ -322,6 +325,7 @@ class Synapses(wiring.Component):
                     m.next = "FORWARD"
                 with m.Else():
                     m.d.comb += [
+                        reading.eq(1),
                         weights.stage.enable.eq(1),
                         weights.stage.address.eq(item.index * shape.groups + entry_group),
                         count.learn_reads.eq(1),
