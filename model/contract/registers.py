@@ -4,8 +4,13 @@ The bus has 32-bit words at byte addresses that are multiples of 4. Banks are re
 window: write BANK, write ADDRESS, then read or write DATA; a word of more than 32 bits takes
 several accesses, lowest bits first, and is written with its last one; ADDRESS then steps to the
 next word. Illegal accesses answer with an error and change nothing: an unknown address, a write to
-what is read-only, DATA outside the bank, a seed of zero, and anything but reading ID, CONFIG,
-STATUS and counters while the chip is busy.
+what is read-only, a read of CONTROL, DATA outside the bank, reading and writing by turns within one
+word, a seed of zero, and anything but reading ID, CONFIG, STATUS and counters while the chip is
+busy. After reset it is busy until its working storage is clear: poll STATUS first.
+
+A BANK or ADDRESS too great to be kept becomes the greatest that can be, which lies outside. Bits
+above a word or a seed are ignored. A counter that may move is read HIGH, LOW, HIGH. The host may
+write the one code that a symmetric format leaves out; the bounds of the sums do not allow for it.
 """
 
 from dataclasses import dataclass
