@@ -21,7 +21,7 @@ from model.state import State
 from model.trace import Trace
 
 #: Bytes of the largest map of the samples that go through the stages together: they stay cached.
-MAP_BYTES = 1 << 18
+MAP_BYTES = 1 << 19
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def convolve(
         )
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _pool(
     potentials: NDArray[np.signedinteger],
     pitch: int,
@@ -150,7 +150,7 @@ def _pool(
     tally[3] = saturated
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _join(
     into: NDArray[np.signedinteger], line: NDArray[np.signedinteger], span: int, average: bool
 ) -> None:

@@ -131,7 +131,7 @@ def run(
     value = np.zeros((count, widest + 1), np.int16)
     items = np.zeros(count, np.int64)
     error = np.zeros(rules.classes, np.int64)
-    active = np.zeros(masks.shape[1] + 1, np.int64)
+    active = np.zeros(masks.shape[1] + 1, np.uint64)
     addresses = np.empty(words + 1, np.int64)
     for sample in range(len(samples.labels)):
         items[0] = samples.lengths[sample]
@@ -150,7 +150,8 @@ def run(
                     layer, bias_code, sums[n], index[n + 1], value[n + 1], tally
                 )
         if records.kept:
-            records.sums[sample] = sums
+            for n in range(count):
+                _copy(sums[n], records.sums[sample, n])
             for n in range(last):
                 for item in range(items[n + 1]):
                     records.activations[sample, n, index[n + 1, item]] = value[n + 1, item]
@@ -194,7 +195,7 @@ def run(
                 tallies[n],
             )
             if records.kept:
-                records.modulations[sample, n] = modulation[n]
+                _copy(modulation[n], records.modulations[sample, n])
                 _record_words(layer, n, sample, weights, addresses[:written], records)
 
 
@@ -326,7 +327,7 @@ def _update(
     groups: Numbers,
     shift: int,
     lfsr: Numbers,
-    active: Numbers,
+    active: NDArray[np.uint64],
     addresses: Numbers,
     tally: Numbers,
 ) -> int:
@@ -338,13 +339,13 @@ def _update(
         modulated = modulation[neuron] != 0
         active[count] = neuron
         count += modulated
-        active_groups += modulated and groups[neuron] != latest
+        active_groups += modulated & (groups[neuron] != latest)
         latest = groups[neuron] if modulated else latest
     tally[_LEARNED_SAMPLES] += 1
     if count == 0:
         return 0
     # One neuron by one is faster than all in blocks where few are active.
-    if count * 8 < layer.pitch:
+    if count * 4 < layer.pitch:
         written = _update_few(
             layer,
             rules,
@@ -395,7 +396,7 @@ def _update_few(
     groups: Numbers,
     shift: int,
     lfsr: Numbers,
-    active: Numbers,
+    active: NDArray[np.uint64],
     addresses: Numbers,
     tally: Numbers,
 ) -> int:
@@ -404,7 +405,7 @@ def _update_few(
     state = lfsr[0]
     updates = saturations = written = 0
     for item in range(len(index)):
-        row = layer.weights_at + index[item] * layer.pitch
+        row = _U(layer.weights_at + index[item] * layer.pitch)
         base = index[item] * layer.groups
         latest = -1
         for neuron in active:
@@ -416,9 +417,10 @@ def _update_few(
             changed = kept != weight
             updates += changed
             saturations += kept != raised
-            addresses[written] = base + groups[neuron]
-            written += changed and groups[neuron] != latest
-            latest = groups[neuron] if changed else latest
+            group = groups[neuron]
+            addresses[written] = base + group
+            written += changed & (group != latest)
+            latest = group if changed else latest
         state = _stepped(state, rules.taps)
     lfsr[0] = state
     tally[_UPDATES] += updates
@@ -498,10 +500,18 @@ def _words_changed(
         whole = groups[first] == groups[first + 7]  # eight neurons of one word at a time
         for neuron in range(first, first + 1 if whole else first + 8):
             moved = octets[octet] != 0 if whole else changed[neuron] != 0
-            addresses[written] = base + groups[neuron]
-            written += moved and groups[neuron] != latest
-            latest = groups[neuron] if moved else latest
+            group = groups[neuron]
+            addresses[written] = base + group
+            written += moved & (group != latest)
+            latest = group if moved else latest
     return written
+
+
+@njit(cache=True)
+def _copy(codes: Codes, to: Codes) -> None:
+    """Element by element: numba's own copy compiles for seconds, error texts included."""
+    for place in range(len(codes)):
+        to[place] = codes[place]
 
 
 @njit(cache=True)
