@@ -8,59 +8,22 @@ answer to every access.
 import json
 import logging
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge
-from cocotbext.axi import (
-    AxiLiteBus,
-    AxiLiteMaster,
-    AxiResp,
-    AxiStreamBus,
-    AxiStreamSink,
-    AxiStreamSource,
-)
+from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from model.contract import registers
 from model.contract.artifact import write_json
 from sim.bench import monitored
 from sim.drivers import AxisMonitor, randomly, start
+from sim.host import WORD_BYTES, Host
 
 FOLDER = "CHIP_FOLDER"  #: environment variable: where the job is read and the findings are written
 JOB = "job.json"
 FINDINGS = "findings.json"
-
-WORD_BYTES = 4
-
-
-class Host:
-    """The host behind AXI4-Lite; every access must be answered OKAY."""
-
-    def __init__(self, dut: Any) -> None:
-        logging.getLogger(f"cocotb.{dut._name}.s_axil").setLevel(logging.WARNING)
-        self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
-
-    async def write(self, addresses: Iterable[int], values: Iterable[int]) -> None:
-        """Write each value to its register, one after the other."""
-        waiting = []
-        for address, value in zip(addresses, values, strict=True):
-            data = value.to_bytes(WORD_BYTES, "little")
-            waiting.append((address, self._master.init_write(address, data)))
-        for address, written in waiting:
-            await written.wait()
-            assert written.data.resp == AxiResp.OKAY, f"writing {address:#x} was refused"
-
-    async def read(self, addresses: Iterable[int]) -> list[int]:
-        """Read registers, one after the other."""
-        waiting = [(address, self._master.init_read(address, WORD_BYTES)) for address in addresses]
-        found = []
-        for address, read in waiting:
-            await read.wait()
-            assert read.data.resp == AxiResp.OKAY, f"reading {address:#x} was refused"
-            found.append(int.from_bytes(read.data.data, "little"))
-        return found
 
 
 class Log:
