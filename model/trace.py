@@ -162,16 +162,15 @@ _REMEDY = "write it anew with Trace.save"
 
 def _read(path: Path | str) -> dict[str, np.ndarray]:
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            return {}
-        with file:
-            return {name: file[name] for name in file.files}
+        file = open(path, "rb")
     except OSError as error:
-        reason = error.strerror or "it ends early"
-        raise Refusal(f"cannot read trace {path}: {reason}; give another path") from error
-    except Exception as error:  # numpy, zipfile and zlib each raise classes of their own
-        raise Refusal(f"trace {path} is damaged: {_REMEDY}") from error
+        raise Refusal(f"cannot read trace {path}: {error.strerror}; give another path") from error
+    with file:
+        try:
+            found = np.load(file, allow_pickle=False)
+            return {name: found[name] for name in getattr(found, "files", ())}
+        except Exception as error:  # numpy, zipfile and zlib each raise classes of their own
+            raise Refusal(f"trace {path} is damaged: {_REMEDY}") from error
 
 
 def first_difference(expected: Trace, got: Trace) -> Difference | None:
