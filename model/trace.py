@@ -1,5 +1,6 @@
 """Traces: what crossed every boundary, sample by sample, and the only comparison of the project."""
 
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,15 +163,14 @@ _REMEDY = "write it anew with Trace.save"
 
 def _read(path: Path | str) -> dict[str, np.ndarray]:
     try:
-        file = open(path, "rb")
+        content = Path(path).read_bytes()
     except OSError as error:
         raise Refusal(f"cannot read trace {path}: {error.strerror}; give another path") from error
-    with file:
-        try:
-            found = np.load(file, allow_pickle=False)
-            return {name: found[name] for name in getattr(found, "files", ())}
-        except Exception as error:  # numpy, zipfile and zlib each raise classes of their own
-            raise Refusal(f"trace {path} is damaged: {_REMEDY}") from error
+    try:
+        found = np.load(io.BytesIO(content), allow_pickle=False)
+        return {name: found[name] for name in getattr(found, "files", ())}
+    except Exception as error:  # numpy, zipfile and zlib each raise classes of their own
+        raise Refusal(f"trace {path} is damaged: {_REMEDY}") from error
 
 
 def first_difference(expected: Trace, got: Trace) -> Difference | None:

@@ -2,6 +2,7 @@
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,8 +202,8 @@ def test_a_trace_at_odds_with_itself_is_refused(
     tmp_path: Path, rows: np.ndarray, lengths: list[int], reason: str
 ) -> None:
     path = tmp_path / "trace.npz"
-    arrays = {"a:rows": rows, "a:lengths": np.array(lengths), "a:columns": np.array(["score"])}
-    np.savez(path, allow_pickle=False, **arrays)
+    arrays: dict[str, Any] = {"a:rows": rows, "a:lengths": lengths, "a:columns": ["score"]}
+    np.savez(path, **arrays)
     remedy = "write it anew with Trace.save"
     assert refusal(path) == f"{path} is no whole trace: a: {reason}; {remedy}"
 
