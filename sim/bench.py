@@ -190,20 +190,19 @@ async def replay(dut: Any, name: str, idle: str, hold: str, within_cycles: int =
     await _prepare(dut, case)
     for port, (asked, payloads) in case.answers.items():
         cocotb.start_soon(_answer(sources[port], sinks[asked], payloads))
-    for port, payloads in case.inputs.items():
-        sources[port].send(payloads)
-    for port, expected in case.outputs.items():
-        got = await sinks[port].take(len(expected), within_cycles)
-        compare(port, expected, got)
+    for port, queued in case.inputs.items():
+        sources[port].send(queued)
+    for port, beats in case.outputs.items():
+        got = await sinks[port].take(len(beats), within_cycles)
+        compare(port, beats, got)
     await rest(dut, within_cycles)
     for driver in (*sources.values(), *sinks.values()):
         driver.finish()
     watch.compare()
     if idle == hold == "none":
-        for port, expected in case.cycles.items():
-            assert _between_ends(sinks[port]) == expected, (
-                f"{port}: expected {expected} cycles, got {_between_ends(sinks[port])}"
-            )
+        for port, cycles in case.cycles.items():
+            took = _between_ends(sinks[port])
+            assert took == cycles, f"{port}: expected {cycles} cycles, got {took}"
     await _compare_held(dut, case)
 
 

@@ -48,6 +48,7 @@ class Reader(Sink):
 
     def __init__(self, dut: Any, name: str, pauses: Iterable[bool]) -> None:
         super().__init__(dut, name, pauses)
+        self._dut = dut
         self._lines = {"rewind": dut.rewind, "commit": dut.commit}
         self._wanted = 0
         self._commits = False  # with the last payload
@@ -63,7 +64,7 @@ class Reader(Sink):
     def _drive(self) -> None:
         left = self._wanted - len(self.transfers)
         last = left == 1 and self._held is not None
-        self.ready.value = last or (left > 1 and not next(self._pauses))
+        self._dut.output__ready.value = last or (left > 1 and not next(self._pauses))
         if last and self._commits:
             self._due = "commit"
         for name, line in self._lines.items():

@@ -260,7 +260,8 @@ def synapses(component: Any, run: Run, number: int) -> Case:
     layout = payload(component.sums)
     sums: list[Bits] = []
     modulation: list[list[int]] = []
-    learned = run.rows(f"{shape.name}.modulation") if shape.learns else [[]] * len(run.samples)
+    silent = [np.empty((0, 1), np.int64)] * len(run.samples)
+    learned = run.rows(f"{shape.name}.modulation") if shape.learns else silent
     samples = zip(run.rows(f"{shape.name}.sums"), learned, run.marks, strict=True)
     for place, (rows, codes, mark) in enumerate(samples):
         for neuron, total in rows:

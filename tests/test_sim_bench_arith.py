@@ -119,7 +119,7 @@ def test_updates_equal_the_models_at_both_ends(lanes: int, simulator: str, tmp_p
         state = int(rng.integers(1, 1 << 16))
         ends = [shape.weight.low, shape.weight.high]
         corner = place % 2
-        weights = rng.choice(ends, lanes) if corner else rng.integers(*ends, lanes)
+        weights = rng.choice(ends, lanes) if corner else rng.integers(ends[0], ends[1], lanes)
         values = rng.choice([0, 1, shape.value.high], lanes) if corner else rng.integers(256)
         products = values * rng.integers(shape.modulation.low, shape.modulation.high + 1, lanes)
         change = arith.shift_stochastic(products, shape.rate_shift + rate, state ^ masks[group])
