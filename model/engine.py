@@ -117,7 +117,10 @@ class FastChip:
         config = self.config
         asked = np.array(learn, dtype=np.bool_)
         if asked.shape not in ((), (count,)):
-            raise Refusal(f"learn must be one for all or one a sample, not {asked.shape}")
+            raise Refusal(
+                f"learn must be one flag for all samples or ({count},), one a sample, "
+                f"not {asked.shape}"
+            )
         asked = np.full(count, False) | (asked & (config.learning.rule is not Rule.NONE))
         marks = []
         for name, marked, limit in (
@@ -126,7 +129,7 @@ class FastChip:
         ):
             codes = np.array(marked, dtype=np.int64)
             if codes.shape != (count,):
-                raise Refusal(f"{name} must be one a sample, ({count},), not {codes.shape}")
+                raise Refusal(f"{name} must be ({count},), one a sample, not {codes.shape}")
             unknown = np.flatnonzero(asked & ((codes < 0) | (codes >= limit)))
             if len(unknown):
                 raise Refusal(

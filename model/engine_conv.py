@@ -3,6 +3,8 @@
 Compiled functions call only functions of their own file: numba's cache looks no further.
 """
 
+import math
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -168,7 +170,7 @@ def listed(maps: Maps, in_time: bool) -> tuple[NDArray[np.int32], NDArray[np.uin
 
     Items come in order of place; or in order of time, the greatest codes first.
     """
-    flat = maps.reshape(len(maps), -1)
+    flat = maps.reshape(len(maps), math.prod(maps.shape[1:]))
     count = np.count_nonzero(flat)
     # One place more than there are items: `_in_place` writes before it decides.
     places, codes = np.empty(count + 1, np.int32), np.empty(count + 1, np.uint8)

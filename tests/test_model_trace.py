@@ -163,7 +163,8 @@ def test_a_text_file_is_refused(tmp_path: Path) -> None:
 
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "trace.npz"
-    np.savez(path, **{"a:rows": np.array([None])})
+    objects: dict[str, Any] = {"a:rows": np.array([None])}
+    np.savez(path, **objects)
     assert refusal(path) == f"trace {path} is damaged: write it anew with Trace.save"
 
 
