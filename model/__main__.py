@@ -2,15 +2,12 @@
 
 import os
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -25,7 +22,7 @@ from model.contract.artifact import write_json
 from model.contract.presets import chosen, rule_name
 from model.contract.refusal import Refusal, speaking_plainly
 from model.data import get, load
-from model.network import ChipModel
+from model.network import ChipModel, drawn
 from model.reference import commands as reference
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -67,7 +64,7 @@ def train(
                 _check_writable(path)
         chip = ChipModel(chosen(preset, config, rule), epochs=epochs, seed=seed)
         samples = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
-        kept = _drawn(len(samples.x_train), limit, seed)
+        kept = drawn(len(samples.x_train), limit, seed)
         with _watching(f"{chip.config.name} learns {data}") as watch:
             chip.fit(
                 samples.x_train[kept],
@@ -138,16 +135,6 @@ def _watching(title: str) -> Iterator[_Watch]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         yield _Watch(bar, title)
-
-
-def _drawn(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:
-    """Numbers of the samples to train on: all, or `limit` drawn from the seed, in their order."""
-    if limit is None:
-        return np.arange(count)
-    if not 1 <= limit <= count:
-        raise Refusal(f"--limit must be 1 to the {count} training samples there are, not {limit}")
-    rng = np.random.default_rng([seed, zlib.crc32(b"limit")])
-    return np.sort(rng.permutation(count)[:limit])
 
 
 def _check_writable(path: Path) -> None:

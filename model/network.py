@@ -50,6 +50,16 @@ def plan(config: ChipConfig, samples: int, epochs: int, seed: int) -> tuple[Code
     return order, schedule[len(schedule) * np.arange(len(order)) // len(order)]
 
 
+def drawn(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:
+    """Numbers of the samples to train on: all, or `limit` drawn from the seed, in their order."""
+    if limit is None:
+        return np.arange(count)
+    if not 1 <= limit <= count:
+        raise Refusal(f"of {count} training samples 1 to {count} can be taken, not {limit}")
+    rng = np.random.default_rng([seed, zlib.crc32(b"limit")])
+    return np.sort(rng.permutation(count)[:limit])
+
+
 def totals(config: ChipConfig, counts: Counts) -> dict[str, int]:
     """Counts of an engine by dotted name, in the order of the register map.
 

@@ -7,10 +7,14 @@ import typer
 from rich.console import Console
 
 from model.contract.artifact import write_json
+from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
+from model.data import load
 from sim import debian
 from sim import doctor as doctors
 from sim import golden as goldens
+from sim import verify as verifications
+from sim.progress import watching
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -50,6 +54,42 @@ def golden(
     comparisons = goldens.compare()
     print(goldens.summary(comparisons))
     raise typer.Exit(1 if any(found.trouble for found in comparisons) else 0)
+
+
+@app.command()
+def verify(
+    preset: Annotated[str | None, typer.Option(help="A chip by name.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A chip of your own, TOML.")] = None,
+    rule: Annotated[str | None, typer.Option(help="How it learns.")] = None,
+    simulator: Annotated[str, typer.Option(help="verilator, cxxrtl or icarus")] = "verilator",
+    data: Annotated[str, typer.Option(help="Name of a data set, or a path.")] = "digits",
+    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie.")] = None,
+    test_fraction: Annotated[float | None, typer.Option(help="Share held out.")] = None,
+    train: Annotated[int, typer.Option(help="Training samples.")] = 1000,
+    test: Annotated[int, typer.Option(help="Test samples.")] = 400,
+    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+    stalls: Annotated[float, typer.Option(help="Chance of a pause on either side.")] = 0.0,
+    cocotb: Annotated[bool, typer.Option("--cocotb", help="Drive Verilator by cocotb.")] = False,
+    waves: Annotated[bool, typer.Option("--waves", help="Record waves.")] = False,
+    checkpoint: Annotated[Path | None, typer.Option(help="Keep the run here.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Train and test model and Verilog on the same samples and compare everything."""
+    chip = chosen(preset, config, rule)
+    loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
+    given = verifications.samples(chip, loaded, train, test, seed, epochs)
+    run = verifications.Run(simulator, stalls, waves, cocotb, checkpoint, resume)
+    with watching(f"{chip.name} in {simulator}", len(given)) as watch:
+        _, figures = verifications.verify(chip, given, run, watch)
+    if json:
+        write_json(json, figures)
+    print(verifications.sentence(figures))
+    print(verifications.summary(figures))
+    if figures["mismatches"]:
+        verifications.write_mismatches(figures, Path("mismatches.json"))
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

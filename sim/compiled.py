@@ -22,6 +22,7 @@ from model.contract.event import MARK_AT
 from model.contract.refusal import Refusal
 from model.encode import Words
 from sim import tools
+from sim.cxxrtl import cut
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
 HARNESS = Path(__file__).parent / "compiled_harness.cpp"
@@ -93,6 +94,8 @@ def build(
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as place:
             chip = tools.translate(simulator, verilog, toplevel, Path(place), waves)
+            if simulator == "cxxrtl" and not waves:
+                cut(Path(place) / "Vchip.cpp", Path(place) / "Vchip.h")
             (Path(place) / "ports.h").write_text(_ports(simulator, chip, monitors))
             os.replace(tools.compile_shared(simulator, HARNESS, Path(place), waves), kept)
     return kept
@@ -124,6 +127,7 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "open": (_ADDRESS, [_U64, _U64, ctypes.c_int, ctypes.c_char_p, _U64]),
     "close": (None, [_ADDRESS]),
     "feed": (ctypes.c_int, [_ADDRESS, _ADDRESS, _U64, _U64, _U64, _U64]),
+    "rest": (ctypes.c_int, [_ADDRESS]),
     "write": (ctypes.c_int, [_ADDRESS, _ADDRESS, _ADDRESS, _U64, _ADDRESS]),
     "read": (ctypes.c_int, [_ADDRESS, _ADDRESS, _ADDRESS, _U64, _ADDRESS]),
     "cycles": (_U64, [_ADDRESS]),
@@ -199,6 +203,11 @@ class Bench:
                 f"{self._call('verdicts') - before} of the {samples} it was given"
             )
 
+    def rest(self) -> None:
+        """Wait until the chip holds no work. Raises `Refusal` where it never does."""
+        if self._call("rest"):
+            raise Refusal(f"the chip was still busy after {self._patience} cycles")
+
     def write(self, addresses: ArrayLike, values: ArrayLike) -> None:
         """Write each value (n,) to its register (n,) or to one for all.
 
@@ -214,13 +223,13 @@ class Bench:
         self._access("read", places, values)
         return values
 
-    def take_results(self) -> tuple[Words, NDArray[np.bool_]]:
+    def results(self) -> tuple[Words, NDArray[np.bool_]]:
         """Output words since the last `clear`, and which came with tlast."""
         words, lasts = _ADDRESS(), _ADDRESS()
         count = self._call("results", ctypes.byref(words), ctypes.byref(lasts))
         return _array(words, count, np.uint32), _array(lasts, count, np.uint8).astype(bool)
 
-    def take_log(self, monitor: int) -> Log:
+    def log(self, monitor: int) -> Log:
         """What the monitor of that number showed since the last `clear`."""
         words, ends = _ADDRESS(), _ADDRESS()
         width = self._monitors[monitor].words

@@ -71,6 +71,11 @@ class Bench {
         }
         chance = 0;
         simulation.recording = false;
+        return rest();
+    }
+
+    // Wait until the chip holds no work.
+    Outcome rest() {
         uint32_t status = STATUS_BUSY;
         while (status & STATUS_BUSY) {
             if (Outcome outcome = read(STATUS, status)) return outcome;
@@ -213,6 +218,8 @@ EXPORT int bench_feed(Bench* bench, const uint32_t* words, uint64_t count, uint6
                       uint64_t pause, uint64_t seed) {
     return bench->feed(words, count, samples, pause, seed);
 }
+
+EXPORT int bench_rest(Bench* bench) { return bench->rest(); }
 
 EXPORT int bench_write(Bench* bench, const uint32_t* addresses, const uint32_t* values,
                        uint64_t count, uint64_t* done) {

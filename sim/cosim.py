@@ -23,7 +23,7 @@ from model.encode import Words
 from model.state import State, bank_shapes
 from model.trace import Trace
 from model.words import from_chunks, from_words, to_chunks, to_words
-from rtl.emit import emit
+from rtl.emit import Emission, emit
 from sim import bench_chip
 from sim.bulk import decode, patience
 from sim.compiled import BUILD, Log
@@ -48,8 +48,25 @@ def observe(
     `build/waves`. Raises `Refusal` for a missing or unfit tool, a chip that stands still, and
     Verilog that breaks a rule of its ports.
     """
-    place = Path(folder).resolve() / f"{config.name}-{config.sha256[:16]}"
-    emission = emit(config)
+    place = folder / f"{config.name}-{config.sha256[:16]}"
+    return observe_emission(
+        emit(config), words, train, state, stalls, seed, simulator, waves, place
+    )
+
+
+def observe_emission(
+    emission: Emission,
+    words: Words,
+    train: int,
+    state: State,
+    stalls: float,
+    seed: int,
+    simulator: str,
+    waves: bool,
+    folder: Path,
+) -> Observed:
+    """The same of Verilog that was emitted before, or changed since; all files lie in `folder`."""
+    config, place = emission.config, Path(folder).resolve()
     verilog = place / f"{emission.top}.v"
     write_text(verilog, emission.verilog)
     write_json(place / bench_chip.JOB, _job(config, words, train, state, stalls, seed))

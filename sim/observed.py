@@ -42,7 +42,7 @@ class Observed:
 
 
 def split_results(words: Words, last: np.ndarray) -> list[Words]:
-    """Output words (n,) cut after each that came with tlast (n,); the rest is a piece of its own."""
+    """Output words (n,) cut after each that came with tlast (n,); a rest is a piece of its own."""
     ends = np.flatnonzero(last) + 1
     pieces = np.split(words, ends)
     return pieces if len(pieces[-1]) else pieces[:-1]

@@ -334,7 +334,15 @@ _OBJECTS = VENV / "objects"
 
 # Names are hidden, so that shared objects of several chips live side by side in one process.
 _SHARED = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-I.")
-_FAST = ("-O3", "-march=native")
+# Whole registers read from where parts of them were just written stall a processor: no vectors.
+_FAST = ("-O3", "-march=native", "-fno-tree-vectorize", "-fno-store-merging")
+
+# Merging like cells halves the work of a cycle but joins nets into false loops: nets are split.
+# Stronger passes make parts of one net registers, which again costs more evaluations a cycle.
+_CXXRTL_PASSES = (
+    "proc; flatten; opt_expr; opt_merge; opt_muxtree; opt_reduce; opt_expr; opt_merge; opt_clean; "
+    "splitnets -driver; opt_clean"
+)
 
 
 def compiled_by(simulator: str) -> str:
@@ -347,7 +355,7 @@ def compiled_by(simulator: str) -> str:
     names = (simulator, "g++", *(("yosys",) if simulator == "cxxrtl" else ()))
     versions = [f"{name} {require(name).version}" for name in names]
     processor = call(compiler(), ["-march=native", "-Q", "--help=target"])
-    return "\n".join([*versions, *_SHARED, *_FAST, processor])
+    return "\n".join([*versions, *_SHARED, *_FAST, _CXXRTL_PASSES, processor])
 
 
 def translate(simulator: str, verilog: str, toplevel: str, folder: Path, waves: bool) -> str:
@@ -366,8 +374,8 @@ def translate(simulator: str, verilog: str, toplevel: str, folder: Path, waves: 
         return "Vchip"
     debug = "-g4" if waves else "-g0"
     yosys(
-        f"read_verilog {source.name}; hierarchy -check -top {toplevel}; "
-        f"write_cxxrtl {debug} -header Vchip.cpp",
+        f"read_verilog {source.name}; hierarchy -check -top {toplevel}; {_CXXRTL_PASSES}; "
+        f"write_cxxrtl -noproc -noflatten {debug} -header Vchip.cpp",
         folder,
     )
     return "cxxrtl_design::p_" + toplevel.replace("_", "__")
@@ -388,7 +396,7 @@ def compile_shared(simulator: str, harness: Path, folder: Path, waves: bool) -> 
     else:
         includes = [cxxrtl_include()]
     flags = [*_SHARED, f"-I{harness.parent}", *(f"-I{path}" for path in includes)]
-    flags += ["-DWAVES"] if waves else []
+    flags += ["-DNDEBUG", *(["-DWAVES"] if waves else [])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [pool.submit(_compile, source, flags, folder) for source in sources]
         objects = [job.result() for job in jobs]

@@ -164,7 +164,7 @@ def update_trace(rows: list[list[int]]) -> Trace:
 
 def logged(bench: Bench, monitor: int) -> list[list[int]]:
     """A monitor's rows as numbers, sample by sample."""
-    log = bench.take_log(monitor)
+    log = bench.log(monitor)
     rows = [sum(int(part) << 32 * n for n, part in enumerate(row)) >> 2 for row in log.rows]
     ends = np.cumsum(log.lengths)
     return [rows[end - length : end] for end, length in zip(ends, log.lengths, strict=True)]
@@ -175,7 +175,7 @@ def test_results_logs_and_memory_are_those_of_the_toy(bench: Bench, stalls: floa
     words = stimulus(1)
     bench.feed(words.reshape(-1), stalls, seed=4)
     results, updates, held = expected(words)
-    found, last = bench.take_results()
+    found, last = bench.results()
     np.testing.assert_array_equal(found.reshape(SAMPLES, 2), results)
     np.testing.assert_array_equal(last.reshape(SAMPLES, 2), [[False, True]] * SAMPLES)
     assert logged(bench, 0) == words[:, :-1].tolist()
@@ -212,16 +212,16 @@ def test_without_stalls_no_cycle_is_lost(bench: Bench) -> None:
 def test_logs_are_kept_until_they_are_cleared(bench: Bench) -> None:
     bench.feed(stimulus(0).reshape(-1))
     bench.feed(stimulus(1).reshape(-1))
-    assert len(bench.take_results()[0]) == 4 * SAMPLES
-    assert len(bench.take_log(1).lengths) == 2 * SAMPLES
+    assert len(bench.results()[0]) == 4 * SAMPLES
+    assert len(bench.log(1).lengths) == 2 * SAMPLES
     bench.clear()
-    assert len(bench.take_results()[0]) == len(bench.take_log(0).rows) == 0
+    assert len(bench.results()[0]) == len(bench.log(0).rows) == 0
 
 
 def test_rows_that_no_end_follows_are_a_piece_of_their_own(bench: Bench) -> None:
     bench.feed(stimulus(0)[0])
     bench.feed(np.array([5, 6], np.uint32))
-    assert bench.take_log(0).lengths.tolist() == [WORDS - 1, 2]
+    assert bench.log(0).lengths.tolist() == [WORDS - 1, 2]
 
 
 def test_without_logging_results_are_the_same(library: Path) -> None:
@@ -230,9 +230,9 @@ def test_without_logging_results_are_the_same(library: Path) -> None:
         words = stimulus(2)
         bench.feed(words.reshape(-1), stalls=0.2)
         results, _, held = expected(words)
-        np.testing.assert_array_equal(bench.take_results()[0].reshape(SAMPLES, 2), results)
+        np.testing.assert_array_equal(bench.results()[0].reshape(SAMPLES, 2), results)
         assert memory(bench) == held
-        assert len(bench.take_log(1).rows) == 0
+        assert len(bench.log(1).rows) == 0
 
 
 @pytest.mark.parametrize("simulator", tools.COMPILED)
@@ -263,7 +263,7 @@ def test_waves_record_the_first_samples_and_change_nothing(
         fill(bench, np.zeros((4, 3), np.uint32))
         bench.feed(words.reshape(-1), stalls=0.3)
         cycles = bench.cycles
-        found = bench.take_results()[0]
+        found = bench.results()[0]
         bench.feed(words.reshape(-1))
     with Bench(built(place, simulator), MONITORS) as bench:
         fill(bench, np.zeros((4, 3), np.uint32))
