@@ -31,9 +31,9 @@ def cut(source: Path, header: Path) -> None:
         raise Refusal(f"{source.name} has no evaluation to cut; use the Yosys that is locked")
     first, *lines, last = found["body"].splitlines(keepends=True)
     if (first, last) != ("\tbool converged = true;\n", "\treturn converged;\n"):
+        chip = found["chip"].removeprefix("p_")
         raise Refusal(
-            f"the chip {found['chip'].removeprefix('p_')} does not settle in one pass of CXXRTL: its "
-            f"wires seem to form a loop; use verilator"
+            f"CXXRTL needs several passes a cycle for {chip}, which is slow; use verilator"
         )
     chip = found["chip"]
     variables, statements = _statements(lines)
