@@ -157,7 +157,8 @@ def configs(draw: st.DrawFn) -> ChipConfig:
             density=draw(st.integers(1, classes)),
             error_scaled=rule is Rule.DRTP and draw(st.booleans()),
             error_shift=draw(st.integers(0, 8)),
-            error_threshold=draw(st.integers(1, 255)),
+            # A score of 128, that of no sum, makes errors of 127 and -128.
+            error_threshold=draw(st.sampled_from([1, 48, 127, 128, 255])),
             schedule=tuple(schedule),
             lfsr_bits=lfsr_bits,
         ),
@@ -169,7 +170,7 @@ def configs(draw: st.DrawFn) -> ChipConfig:
 # -- equality -----------------------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(configs(), st.integers(0, 5), st.integers(0, 1 << 30), st.booleans())
 def test_both_engines_agree_on_any_chip(
     config: ChipConfig, samples: int, seed: int, wild: bool
@@ -182,20 +183,49 @@ def test_both_engines_agree_on_presets(name: str) -> None:
     assert_engines_agree(case_of(preset(name), samples=2))
 
 
-def test_both_engines_agree_where_only_64_bits_hold_potentials() -> None:
-    stage = Conv(kernels=2, size=15, pool=16, shift=20, bank="random")
+def bright(config: ChipConfig, state: State) -> Case:
+    """One sample whose sums all reach their bounds: full pixels, kernels and weights."""
+    for name, bank in state.banks.items():
+        kernels = name.endswith("kernels")
+        bank[:] = config.conv_shapes[0].kernel.high if kernels else config.weight.high
+    image = np.full((1, config.height, config.width, config.channels), 255, np.uint8)
+    return Case(config, state, image, np.zeros(1, int), np.zeros(1, int), np.zeros(1, bool))
+
+
+@pytest.mark.parametrize(
+    ("side", "channels", "pool", "kernel_bits", "bits"),
+    [(15, 1, 1, 2, 16), (16, 1, 2, 8, 25), (30, 8, 16, 8, 34)],
+)
+def test_both_engines_agree_on_the_greatest_potentials(
+    side: int, channels: int, pool: int, kernel_bits: int, bits: int
+) -> None:
+    shift = min(24, bits - 8)
+    stage = Conv(2, 15, pool=pool, shift=shift, kernel_bits=kernel_bits, bank="random")
     config = dataclasses.replace(
-        preset("tiny"), height=30, width=30, channels=8, pixel_bits=8, conv=(stage,)
+        preset("tiny"), height=side, width=side, channels=channels, pixel_bits=8, conv=(stage,)
     )
-    assert config.conv_shapes[0].pooled.bits > 31
-    assert_engines_agree(case_of(config, samples=1))
+    assert config.conv_shapes[0].pooled.bits == bits
+    assert_engines_agree(bright(config, fresh(config, seed=0)))
+
+
+def test_both_engines_agree_on_sums_of_more_than_32_bits() -> None:
+    hidden = Hidden(neurons=1, shift=24, rate_shift=6, threshold=1)
+    config = ChipConfig("wide", 258, 258, (hidden,), Readout(10, 8, 11), lanes=1)
+    assert config.layer_shapes[0].sum.bits == 33
+    assert_engines_agree(bright(config, fresh(config, seed=0)))
 
 
 def test_both_engines_agree_where_rounding_takes_31_bits() -> None:
-    learning = Learning(schedule=(7, 0), lfsr_bits=32)
-    readout = Readout(classes=10, shift=4, rate_shift=24)
-    config = dataclasses.replace(preset("tiny"), learning=learning, readout=readout)
-    assert_engines_agree(case_of(config, samples=6, wild=True))
+    tiny = preset("tiny")
+    hidden = dataclasses.replace(tiny.hidden[0], neurons=64, rate_shift=24, threshold=1 << 24)
+    learning = Learning(density=10, schedule=(0, 7), lfsr_bits=32)
+    config = dataclasses.replace(tiny, hidden=(hidden,), learning=learning)
+    case = case_of(config, samples=6)
+    case.rates[:], case.learn[:] = 7, True
+    # The first number of neuron 0 is the greatest, and its modulation raises it further.
+    case.state.lfsrs["hidden1"] = (1 << 32) - 1
+    case.state.banks["hidden1.modulation"][:, 0] = 1
+    assert_engines_agree(case)
 
 
 # -- parts --------------------------------------------------------------------------------------
