@@ -58,7 +58,7 @@ def convolve(
 ) -> None:
     """Samples through a convolution stage: `accumulate` and `pool` of `model.conv`.
 
-    Parameters: `maps` (n, H, W, C); `taps` of the function `taps`; `features` (n, out height,
+    Parameters: `maps` (n, H, W, C); `rows` that `taps` returns; `features` (n, out height,
     out width, K), written; `tallies` (n, len(TALLIES)), written.
     """
     samples, height, width, channels = maps.shape
@@ -73,8 +73,7 @@ def convolve(
     for x in range(width):
         covered[x] = min(map_width, x + padding + 1) - max(0, x + padding - size + 1)
     length = rows.shape[1]
-    taps = rows.reshape(-1)
-    away = _U(len(taps) // 2)
+    taps = rows.reshape(2, -1)
     for sample in range(samples):
         potentials[:] = 0
         events = 0
@@ -96,21 +95,41 @@ def convolve(
                         events += 1
                         positions += (last - first) * covered[x + 1]
                     for row in range(first, last):
-                        line = (y + padding - row) * pitch + x * kernel_count
-                        for block in range(0, length, BLOCK):
-                            to = _U(line + block)
-                            near = _U((channel * size + row) * length + block)
-                            far = near + away
-                            for tap in range(_BLOCK):
-                                potentials[to + tap] += (
-                                    left * taps[near + tap] + right * taps[far + tap]
-                                )
+                        to = (y + padding - row) * pitch + x * kernel_count
+                        _add(
+                            potentials,
+                            to,
+                            taps,
+                            (channel * size + row) * length,
+                            length,
+                            left,
+                            right,
+                        )
                     x += 2
         tallies[sample, 0] = events
         tallies[sample, 1] = positions
         _pool(
             potentials, pitch, margin, pool, average, shift, top, features[sample], tallies[sample]
         )
+
+
+@njit(cache=True, inline="always")
+def _add(
+    potentials: NDArray[np.signedinteger],
+    to: int,
+    taps: NDArray[np.signedinteger],
+    start: int,
+    length: int,
+    left: np.uint8,
+    right: np.uint8,
+) -> None:
+    """Add a row of taps times each of two neighbouring codes, in blocks."""
+    for block in range(0, length, BLOCK):
+        target, source = _U(to + block), _U(start + block)
+        for tap in range(_BLOCK):
+            potentials[target + tap] += (
+                left * taps[_U(0), source + tap] + right * taps[_U(1), source + tap]
+            )
 
 
 @njit(cache=True, inline="always")
