@@ -19,7 +19,7 @@ from model.encode import Words
 from model.state import State, bank_shapes
 from model.trace import Trace
 from model.words import from_chunks, from_words, to_chunks, to_words
-from rtl.emit import emit
+from rtl.emit import Emission, emit
 from sim.compiled import BUILD, Bench, Log, Monitor, build
 from sim.observed import Observed, split_results
 
@@ -27,14 +27,14 @@ from sim.observed import Observed, split_results
 class BulkChip:
     """A chip's emitted Verilog, compiled and out of reset; it keeps what it learns.
 
-    Parameters: as `sim.observed` tells; with `logging` False monitors are not read and traces stay
-    empty, which is faster. Raises `Refusal` for a missing or unfit tool, and where the chip says
-    that it is another.
+    Parameters: `emission` of the chip; the rest as `sim.observed` tells. With `logging` False
+    monitors are not read and traces stay empty, which is faster. Raises `Refusal` for a missing or
+    unfit tool, and where the chip says that it is another.
     """
 
     def __init__(
         self,
-        config: ChipConfig,
+        emission: Emission,
         simulator: str,
         *,
         stalls: float = 0.0,
@@ -42,12 +42,11 @@ class BulkChip:
         logging: bool = True,
         waves: bool = False,
     ) -> None:
-        self.config = config
+        config = self.config = emission.config
         self.waves = BUILD / "waves" / f"{config.name}-{simulator}.vcd" if waves else None
         self._stalls = stalls
         self._boundaries = boundaries(config)
         monitors = [Monitor(boundary.port, boundary.port_bits) for boundary in self._boundaries]
-        emission = emit(config)
         library = build(simulator, emission.verilog, emission.top, monitors, waves=waves)
         if self.waves:
             self.waves.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +156,7 @@ def observe(
     waves: bool,
 ) -> Observed:
     """A whole run from a given state; as `sim.observed` tells."""
-    with BulkChip(config, simulator, stalls=stalls, seed=seed, waves=waves) as chip:
+    with BulkChip(emit(config), simulator, stalls=stalls, seed=seed, waves=waves) as chip:
         chip.load(state)
         return chip.observe(words, train, seed)
 

@@ -8,6 +8,7 @@ again until the Verilog, the harness or a tool changes.
 import ctypes
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ def build(
     kept = folder / f"{toplevel}-{simulator}-{key.hexdigest()[:16]}.so"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        print(f"compiling {toplevel} with {simulator}, once", file=sys.stderr)
         with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as place:
             chip = tools.translate(simulator, verilog, toplevel, Path(place), waves)
             if simulator == "cxxrtl" and not waves:

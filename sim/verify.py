@@ -5,6 +5,7 @@ crosses every boundary, the output words, the banks, the LFSRs and all counters 
 on back-pressure must be equal.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from model.engine import FastChip
 from model.network import checked_images, checked_labels, drawn, plan, totals
 from model.state import State, fresh
 from model.trace import Difference, Trace, first_difference, mismatches
+from rtl.emit import emit
 from sim import cosim, tools
 from sim.bulk import BulkChip
 from sim.observed import Observed
@@ -148,6 +150,7 @@ class Verification:
         self.config = config
         self.given = given
         self.run = run
+        self.emission = emit(config)
         self.tally = Tally()
         self.model = fresh(config, given.seed)
         self.hardware = self.model.copy()
@@ -188,7 +191,7 @@ class Verification:
             )  # fmt: skip
             return
         with BulkChip(
-            config, run.simulator, stalls=run.stalls, seed=given.seed, waves=run.waves
+            self.emission, run.simulator, stalls=run.stalls, seed=given.seed, waves=run.waves
         ) as chip:
             chip.load(self.hardware)
             for part in self._parts(CHUNK_SAMPLES):
@@ -283,11 +286,14 @@ class Verification:
     # -- checkpoints ----------------------------------------------------------------------------
 
     def _identity(self) -> str:
+        """Hash of all that decides how the run ends."""
         given, run = self.given, self.run
-        return (
-            f"{self.config.sha256} {given.data} {given.seed} {given.train} {len(given)} "
-            f"{run.simulator} {run.stalls}"
-        )
+        digest = hashlib.sha256(self.emission.verilog.encode())
+        for array in (given.images, given.labels, given.rates):
+            digest.update(np.ascontiguousarray(array).data)
+        about = (self.config.sha256, given.train, given.seed, run.simulator, run.stalls)
+        digest.update(repr((*about, _version(run.simulator))).encode())
+        return digest.hexdigest()
 
     def _keep(self, path: Path) -> None:
         """Write a checkpoint: both sides are equal here, so one state stands for both."""
