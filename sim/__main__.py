@@ -1,7 +1,7 @@
 """Commands of the simulation room: `python -m sim COMMAND`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,7 @@ from model.data import load
 from sim import debian
 from sim import doctor as doctors
 from sim import golden as goldens
+from sim import run as runs
 from sim import verify as verifications
 from sim.progress import watching
 
@@ -57,6 +58,32 @@ def golden(
 
 
 @app.command()
+def run(
+    preset: Annotated[str, typer.Option(help="A chip by name.")] = "digits",
+    data: Annotated[str, typer.Option(help="Name of a data set, or a path.")] = "digits",
+    simulator: Annotated[str, typer.Option(help="verilator, cxxrtl or icarus")] = "verilator",
+    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+    waves: Annotated[bool, typer.Option("--waves", help="Record waves.")] = False,
+    out: Annotated[Path, typer.Option(help="Where to put the Verilog.")] = Path("build/rtl"),
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Train a chip on real data in the model and in its Verilog, and prove both equal."""
+    job = runs.run(preset, data, simulator, seed, waves, out)
+    Console().print(runs.table(job))
+    if json:
+        write_json(json, job.told())
+    if not job.equal:
+        _tell_mismatches(job.figures)
+
+
+def _tell_mismatches(figures: dict[str, Any]) -> None:
+    """Write what differs to a file, say where, and fail."""
+    verifications.write_mismatches(figures, Path("mismatches.json"))
+    print(f"{verifications.sentence(figures)}; see mismatches.json")
+    raise typer.Exit(1)
+
+
+@app.command()
 def verify(
     preset: Annotated[str | None, typer.Option(help="A chip by name.")] = None,
     config: Annotated[Path | None, typer.Option(help="A chip of your own, TOML.")] = None,
@@ -85,11 +112,10 @@ def verify(
         _, figures = verifications.verify(chip, given, run, watch)
     if json:
         write_json(json, figures)
-    print(verifications.sentence(figures))
     print(verifications.summary(figures))
     if figures["mismatches"]:
-        verifications.write_mismatches(figures, Path("mismatches.json"))
-        raise typer.Exit(1)
+        _tell_mismatches(figures)
+    print(verifications.sentence(figures))
 
 
 if __name__ == "__main__":
