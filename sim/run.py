@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
+from model.compare import float_accuracy
 from model.contract.config import ChipConfig
 from model.contract.presets import preset
 from model.data import Dataset, load
-from model.experiment import float_accuracy
 from model.network import drawn
 from rtl.emit import emit
 from sim.progress import watching
