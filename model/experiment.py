@@ -8,7 +8,7 @@ import numpy as np
 
 from model.arith import Codes
 from model.contract.config import ChipConfig
-from model.contract.presets import RULES, rule_name
+from model.contract.presets import RULES
 from model.contract.refusal import Refusal
 from model.data import Dataset
 from model.engine import FastChip, Features
@@ -110,12 +110,3 @@ def named(config: ChipConfig, name: str, epochs: int, seed: int) -> Experiment:
         raise Refusal(f"there is no algorithm {name!r}; there are {', '.join(NAMES)}")
     kept = REAL if name.startswith(FLOAT) else None
     return Experiment(config, name.removeprefix(FLOAT), epochs, seed, kept)
-
-
-def float_accuracy(config: ChipConfig, data: Dataset, epochs: int, seed: int) -> float:
-    """Test accuracy of the chip's own rule in real numbers: same data, order, kernels and B.
-
-    Raises `Refusal` where the data are not the chip's, or the chip does not learn.
-    """
-    experiment = Experiment(config, rule_name(config), epochs, seed, REAL)
-    return experiment.run(samples_for(config, data))
