@@ -324,7 +324,7 @@ class Verification:
         if not path.exists():
             return
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 kept = {name: file[name] for name in file.files}
             identity = str(kept["identity"])
         except Exception as error:  # zipfile and zlib raise classes of their own
