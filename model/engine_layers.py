@@ -1,7 +1,8 @@
 """Compiled loops of the fast engine's layers: forward pass and learning, sample after sample.
 
 One function serves all chips: sizes, shifts and rules are numbers that it is given. Compiled
-functions call only functions of their own file, because numba's cache looks no further.
+functions call only functions of their own file, because numba's cache looks no further. Those that
+are inlined are so because the whole then compiles faster.
 """
 
 from typing import NamedTuple
@@ -226,7 +227,7 @@ def _forward(
             sums[neuron] += value[item] * weights[row + neuron]
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _activate(
     layer: np.record,
     bias_code: int,
@@ -254,7 +255,7 @@ def _activate(
     return at + (bias_code != 0)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _read_out(layer: np.record, sums: Codes, scores: Numbers, tally: Numbers) -> int:
     """The class: the first of the greatest sums; writes the scores."""
     best = 0
@@ -310,12 +311,12 @@ def _modulate(
     return state
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _stepped(state: int, taps: int) -> int:
     return state >> 1 ^ (taps if state & 1 else 0)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _update(
     layer: np.record,
     rules: Rules,
@@ -384,7 +385,7 @@ def _update(
     return written
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _update_few(
     layer: np.record,
     rules: Rules,
@@ -484,7 +485,7 @@ def _update_many(
     return written
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _words_changed(
     changed: NDArray[np.uint8],
     octets: NDArray[np.uint64],
@@ -507,14 +508,14 @@ def _words_changed(
     return written
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _copy(codes: Codes, to: Codes) -> None:
     """Element by element: numba's own copy compiles for seconds, error texts included."""
     for place in range(len(codes)):
         to[place] = codes[place]
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _record_words(
     layer: np.record, number: int, sample: int, weights: Codes, addresses: Numbers, records: Records
 ) -> None:
