@@ -2,28 +2,33 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from joblib import parallel_config
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 
+from model.compare import compare, tables
 from model.contract.artifact import write_json
 from model.contract.presets import chosen, rule_name
 from model.contract.refusal import Refusal, speaking_plainly
 from model.data import get, load
+from model.experiment import limited, samples_for
 from model.network import ChipModel, drawn
 from model.reference import commands as reference
+from model.sweep import read_sweep, sweep
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 data_app = typer.Typer(no_args_is_help=True)
@@ -92,6 +97,70 @@ def train(
         _show(figures, samples.note)
 
 
+@app.command("compare")
+def compare_command(
+    preset: Annotated[
+        str | None, typer.Option(help="Chip by name (digits where not given).")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Rule whose approximations are told.")] = None,
+    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on that many samples.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Trainings under each algorithm.")] = 5,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the picture here, as PNG.")] = None,
+) -> None:
+    """Set integer beside float: every algorithm, and what each approximation costs."""
+    with speaking_plainly():
+        for path in (json, plot):
+            if path is not None:
+                _check_writable(path)
+        chip = chosen(preset, config, rule)
+        loaded = load(data, data_dir=data_dir)
+        samples = samples_for(chip, limited(loaded, limit))
+        with _counting(f"{chip.name} compared") as progress, parallel_config(n_jobs=-1):
+            found = compare(chip, samples, epochs=epochs, seeds=seeds, progress=progress)
+        about = {
+            "data": data,
+            "epochs": epochs,
+            "train_samples": len(samples.y_train),
+            "test_samples": len(samples.y_test),
+        }
+        told = f"{chip.name} on {data}, {epochs} epochs of {len(samples.y_train):,} samples"
+        if json is not None:
+            write_json(json, about | found.figures())
+        if plot is not None:
+            from model.compare_picture import write_picture  # takes a second to import
+
+            write_picture(found, told, plot)
+        console = Console()
+        console.print(f"{told}{f' ({loaded.note})' if loaded.note else ''}, seeds {seeds}")
+        for table in tables(found):
+            console.print(table)
+
+
+@app.command("sweep")
+def sweep_command(
+    file: Annotated[Path, typer.Argument(help="Sweep, as TOML.")],
+    out: Annotated[Path | None, typer.Option(help="Results, as CSV (beside FILE).")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://host:port.")] = None,
+) -> None:
+    """Train over a grid of fields, algorithms and seeds; a sweep that was stopped goes on."""
+    with speaking_plainly():
+        asked = read_sweep(file)
+        out = out or file.with_suffix(".csv")
+        _check_writable(out)
+        with _counting(f"sweep {file}") as progress, parallel_config(n_jobs=-1):
+            rows = sweep(asked, out, data_dir=data_dir, scheduler=scheduler, progress=progress)
+        best = max(rows, key=lambda row: float(row["test_accuracy"]))
+        values = ", ".join(f"{name} {best[name]}" for name in ("algorithm", *asked.fields, "seed"))
+        print(f"{len(rows)} points in {out}")
+        print(f"best: {float(best['test_accuracy']):.2%} with {values}")
+
+
 @data_app.command("get")
 def data_get(
     name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or cifar10.")],
@@ -124,17 +193,26 @@ class _Watch:
 
 
 @contextmanager
-def _watching(title: str) -> Iterator[_Watch]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
+def _bar(*more: ProgressColumn) -> Iterator[Progress]:
+    """A bar with the time left, where somebody sees it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *more)
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    hidden = not console.is_terminal
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden) as bar:
+        yield bar
+
+
+@contextmanager
+def _watching(title: str) -> Iterator[_Watch]:
+    with _bar(TextColumn("{task.fields[speed]}")) as bar:
         yield _Watch(bar, title)
+
+
+@contextmanager
+def _counting(title: str) -> Iterator[Callable[[int, int], None]]:
+    with _bar() as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, planned: bar.update(task, completed=done, total=planned)
 
 
 def _check_writable(path: Path) -> None:

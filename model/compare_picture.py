@@ -17,12 +17,10 @@ def write_picture(found: Comparison, title: str, path: Path) -> None:
     """Draw a comparison as PNG. Raises `Refusal` where the path cannot be written."""
     picture = Figure(figsize=(12, 9), layout="constrained")
     picture.suptitle(title)
-    above, below = np.ravel(picture.subfigures(2, 1, height_ratios=(1.2, 1)))
-    _curves(found, above.subplots())
-    for axes, when, profiles in zip(
-        below.subplots(1, 2), ("before", "after"), (found.before, found.after), strict=True
-    ):
-        _profiles(profiles, when, axes)
+    grid = picture.add_gridspec(2, 2, height_ratios=(1.2, 1))
+    _curves(found, picture.add_subplot(grid[0, :]))
+    _profiles(found.before, "before", picture.add_subplot(grid[1, 0]))
+    _profiles(found.after, "after", picture.add_subplot(grid[1, 1]))
     with writing(path) as file:
         picture.savefig(file, format="png", dpi=100)
 

@@ -1,7 +1,7 @@
 """One training of one chip from one seed, in integers or in real numbers, and what it reaches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from model.contract.refusal import Refusal
 from model.data import Dataset
 from model.engine import FastChip, Features
 from model.float_chip import ALGORITHMS, CHIP, REAL, FloatChip, Items, Kept, start
-from model.network import Images, checked_images, checked_labels, plan
+from model.network import Images, checked_images, checked_labels, drawn, plan
 
 FLOAT = "float-"
 """What the names of trainings in real numbers begin with."""
@@ -32,16 +32,21 @@ class Samples:
     y_test: Codes
 
 
-def samples_for(config: ChipConfig, data: Dataset, kept: Codes | None = None) -> Samples:
-    """The data set, or the `kept` training samples of it, for a chip.
+def limited(data: Dataset, limit: int | None) -> Dataset:
+    """The data set with all its training samples, or only `limit` of them drawn at random.
 
-    Raises `Refusal` where images or labels are not the chip's.
+    Raises `Refusal` where there are not so many.
     """
-    chosen = slice(None) if kept is None else kept
-    x_train, x_test = (checked_images(config, x) for x in (data.x_train[chosen], data.x_test))
+    kept = drawn(len(data.x_train), limit, seed=0)
+    return replace(data, x_train=data.x_train[kept], y_train=data.y_train[kept])
+
+
+def samples_for(config: ChipConfig, data: Dataset) -> Samples:
+    """The data set for a chip. Raises `Refusal` where images or labels are not the chip's."""
+    x_train, x_test = (checked_images(config, x) for x in (data.x_train, data.x_test))
     return Samples(
         x_train,
-        checked_labels(config, data.y_train[chosen], len(x_train)),
+        checked_labels(config, data.y_train, len(x_train)),
         x_test,
         checked_labels(config, data.y_test, len(x_test)),
     )
