@@ -22,9 +22,10 @@ def key(command: list[str], source: Path) -> str:
 
 def main(cache: Path, command: list[str]) -> int:
     """Compile, or take the object from the cache; gives the exit code of the compiler."""
-    source, target = Path(command[-1]), Path(command[command.index("-o") + 1])
-    if "-c" not in command or not source.name.startswith("verilated"):
+    source = Path(command[-1])
+    if not {"-c", "-o"} <= set(command) or not source.name.startswith("verilated"):
         return subprocess.call(command)
+    target = Path(command[command.index("-o") + 1])
     cached = cache / f"{key(command, source)}.o"
     if not cached.exists():
         code = subprocess.call(command)
