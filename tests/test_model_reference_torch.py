@@ -80,7 +80,10 @@ def test_fa_gradients_are_autograds_with_its_matrices_on_the_way_back() -> None:
     activities = network.forward(x)
     found = gradients(network, activities, signals("fa", network, activities, target))
     parameters = [torch.tensor(array, requires_grad=True) for array in network.parameters()]
-    matrices = [torch.zeros(6, 7, dtype=torch.float64), *(torch.tensor(matrix) for matrix in network.feedback[1:])]
+    matrices = [
+        torch.zeros(6, 7, dtype=torch.float64),
+        *(torch.tensor(matrix) for matrix in network.feedback[1:]),
+    ]
     y = torch.tensor(x)
     for k, f in enumerate((torch.tanh, torch.tanh, torch.sigmoid)):
         y = f(Linear.apply(y, *parameters[2 * k : 2 * k + 2], matrices[k]))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from model.contract.refusal import Refusal
+from model.data import load as load_images
 from model.reference import fit, train
 from model.reference.backend import Backend
 from model.reference.network import Network
@@ -207,10 +208,11 @@ def test_a_float_task_is_a_regression(tmp_path: Path) -> None:
     assert str(refused.value) == "regression is a regression and has no error rate; read losses"
 
 
-def test_train_takes_names() -> None:
+def test_train_takes_names_data_sets_and_tasks() -> None:
     run = train("fc50", "drtp", "digits", epochs=10)
     assert run.test_accuracy[-1] > 85
-    assert load("digits").outputs == 10
+    assert same_runs(run, train("fc50", "drtp", load_images("digits"), epochs=10))
+    assert same_runs(run, train("fc50", "drtp", load("digits"), epochs=10))
 
 
 REFUSED = [

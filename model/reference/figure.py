@@ -189,8 +189,8 @@ def _two_by_two(told: ToldOf, title: str) -> Picture:
     _curves(axes[0, 1], told, f"test_{quantity}", f"B  test {unit}")
     _angles(axes[1, 0], told, 1)
     _angles(axes[1, 1], told, 2)
-    axes[0, 0].legend()
-    axes[1, 0].legend()
+    axes[0, 0].legend(loc="upper right")
+    axes[1, 0].legend(loc="lower left")
     return picture
 
 
@@ -203,8 +203,8 @@ def _error_and_angle(told: ToldOf, title: str) -> Picture:
             _line(axes[0, 0], _epochs(runs[0]), values, f"{algorithm} {part}", linestyle=dash)
     axes[0, 0].set(xlabel="epoch", ylabel="A  error (%)")
     _angles(axes[0, 1], told, 1)
-    axes[0, 0].legend()
-    axes[0, 1].legend()
+    axes[0, 0].legend(loc="upper right")
+    axes[0, 1].legend(loc="lower left")
     return picture
 
 
@@ -213,7 +213,7 @@ def _angles_alone(told: ToldOf, title: str) -> Picture:
     picture, axes = _picture(1, 2, title)
     for column in (0, 1):
         _angles(axes[0, column], told, column + 1)
-    axes[0, 0].legend()
+    axes[0, 0].legend(loc="lower left")
     return picture
 
 
@@ -231,7 +231,7 @@ def _distributions(told: ToldOf, title: str) -> Picture:
             values = [[point[f"{part}_error"] for point in run["points"]] for run in runs]
             _line(axes[row, 0], _epochs(runs[0]), values, part)
         axes[row, 0].set(xlabel="epoch", ylabel=f"{algorithm}: error (%)")
-        axes[row, 0].legend()
+        axes[row, 0].legend(loc="upper right")
         density = np.mean([_densities(run) for run in runs], axis=0)
         shown = axes[row, 1].imshow(
             density.T, origin="lower", aspect="auto", extent=(0.5, len(density) + 0.5, -1, 1),
@@ -249,7 +249,7 @@ def _final_distribution(told: ToldOf, title: str) -> Picture:
     for algorithm, runs in told.items():
         _line(axes[0, 0], centres, [_densities(run)[-1] for run in runs], algorithm)
     axes[0, 0].set(xlabel="hidden activation", ylabel="density", yscale="log")
-    axes[0, 0].legend()
+    axes[0, 0].legend(loc="upper center")
     return picture
 
 

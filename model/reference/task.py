@@ -58,17 +58,24 @@ class Task:
 def load(name: str, data_dir: Path | None = None) -> Task:
     """Return a task by name: regression, synthetic, or any data set `model.data` can load.
 
-    Grey levels become value / 255; CIFAR-10's channels are brought to mean 0 and spread 1 with the
-    constants of its training set. Raises `Refusal` where the data cannot be had.
+    Raises `Refusal` where the data cannot be had.
     """
     if name == "regression":
         return cosines()
     if name == "synthetic":
         return clusters()
-    loaded = data.load(name, data_dir=data_dir)
-    standard = name in ("cifar10", "cifar10-jpeg")
+    return of_images(data.load(name, data_dir=data_dir))
+
+
+def of_images(loaded: data.Dataset) -> Task:
+    """Return the task of telling a data set's classes apart.
+
+    Grey levels become value / 255; CIFAR-10's channels are brought to mean 0 and spread 1 with the
+    constants of its training set.
+    """
+    standard = loaded.name in ("cifar10", "cifar10-jpeg")
     return Task(
-        name,
+        loaded.name,
         _pixels(loaded.x_train, standard),
         one_hot(loaded.y_train, loaded.classes),
         _pixels(loaded.x_test, standard),

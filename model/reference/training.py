@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from model.contract.refusal import Refusal
+from model.data import Dataset
 from model.reference.algorithm import Signals, gradients, signals
 from model.reference.backend import Array
 from model.reference.layer import Activity, Dense
@@ -19,7 +20,7 @@ from model.reference.optimiser import Optimiser, optimiser
 from model.reference.run import Point, Run
 from model.reference.settings import Settings, plan
 from model.reference.stream import Purpose, stream
-from model.reference.task import Task, load
+from model.reference.task import Task, load, of_images
 
 MEASURED_TOGETHER = 1000  # examples of one forward pass when losses are measured
 
@@ -48,7 +49,7 @@ Progress = Callable[[int, int, Run], None]
 def train(
     network: str,
     algorithm: str,
-    data: str | Task,
+    data: str | Task | Dataset,
     *,
     data_dir: Path | None = None,
     prepared: Network | None = None,
@@ -57,11 +58,13 @@ def train(
 ) -> Run:
     """Train a network on a data set with the paper's settings, `choices` applied; return its run.
 
-    `choices` are fields of `Settings`; `data` is a name or a `Task` of the caller's own arrays;
-    `prepared` and `order` are explained at `fit`. Raises `Refusal` for anything that does not exist
-    or does not fit.
+    `choices` are fields of `Settings`; `data` is a name, a data set, or a `Task` of the caller's
+    own arrays; `prepared` and `order` are explained at `fit`. Raises `Refusal` for anything that
+    does not exist or does not fit.
     """
-    task = data if isinstance(data, Task) else load(data, data_dir)
+    if isinstance(data, Dataset):
+        data = of_images(data)
+    task = load(data, data_dir) if isinstance(data, str) else data
     settings = plan(task.name, network, algorithm, **choices)
     return fit(settings, task, prepared=prepared, order=order)
 
