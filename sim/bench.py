@@ -19,7 +19,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 from model.contract.artifact import write_json, write_text
 from rtl.emit import emit_component
-from sim.drivers import Monitor, Sink, Source, in_bursts, known, randomly, start
+from sim.drivers import Monitor, Sink, Source, in_bursts, known, randomly, reset, start
 from sim.tools import Results, run_bench
 
 _VECTORS = "BENCH_VECTORS"  # environment variable that holds the path of the vectors
@@ -169,9 +169,11 @@ async def replay(dut: Any, name: str, idle: str, hold: str, within_cycles: int =
     """Replay a case, its sources under the pauses `idle`, its sinks under `hold`.
 
     Asserts that all outputs, monitors, counts, banks and seeds are as the case says, that nothing
-    is left over, and that the component comes to rest.
+    is left over, and that the component comes to rest. Before, work is begun and cut off by a
+    reset, which must leave no trace.
     """
     case = Case(**read()[name])
+    await _soil(dut, case)
     watch = Watch(dut, case)
     sources = {
         port: Source(dut, port, PAUSES[idle](place))
@@ -180,14 +182,8 @@ async def replay(dut: Any, name: str, idle: str, hold: str, within_cycles: int =
     sinks = {
         port: Sink(dut, port, PAUSES[hold](100 + place)) for place, port in enumerate(case.outputs)
     }
-    for port in {**case.banks, **case.banks_after}:
-        getattr(dut, f"{port}__enable").value = 0
-    for port in {**case.seeds, **case.seeds_after}:
-        getattr(dut, f"{port}__write").value = 0
-    for pin, level in case.pins.items():
-        getattr(dut, pin).value = level
-    await start(dut)
-    await _prepare(dut, case)
+    await reset(dut)
+    await _seed(dut, case)
     for port, (asked, payloads) in case.answers.items():
         cocotb.start_soon(_answer(sources[port], sinks[asked], payloads))
     for port, queued in case.inputs.items():
@@ -206,8 +202,15 @@ async def replay(dut: Any, name: str, idle: str, hold: str, within_cycles: int =
     await _compare_held(dut, case)
 
 
-async def _prepare(dut: Any, case: Case) -> None:
-    """Write banks and seeds through their ports."""
+async def _soil(dut: Any, case: Case) -> None:
+    """Start the clock, write the banks, and feed the first payload of every input for a while."""
+    levels = dict(case.pins)
+    levels |= {f"{port}__enable": 0 for port in {**case.banks, **case.banks_after}}
+    levels |= {f"{port}__write": 0 for port in {**case.seeds, **case.seeds_after}}
+    levels |= {f"{port}__valid": 0 for port in {**case.inputs, **case.answers}}
+    for name, level in levels.items():
+        getattr(dut, name).value = level
+    await start(dut)
     for port, words in case.banks.items():
         getattr(dut, f"{port}__write").value = 1
         getattr(dut, f"{port}__enable").value = 1
@@ -216,6 +219,13 @@ async def _prepare(dut: Any, case: Case) -> None:
             getattr(dut, f"{port}__write_data").value = word
             await RisingEdge(dut.clk)
         getattr(dut, f"{port}__enable").value = 0
+    for port, payloads in case.inputs.items():
+        getattr(dut, f"{port}__payload").value = payloads[0]
+        getattr(dut, f"{port}__valid").value = 1
+    await ClockCycles(dut.clk, 60)
+
+
+async def _seed(dut: Any, case: Case) -> None:
     for port, state in case.seeds.items():
         getattr(dut, f"{port}__data").value = state
         getattr(dut, f"{port}__write").value = 1

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import cocotb
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiResp, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from model.contract import registers
@@ -22,6 +22,7 @@ from sim.drivers import AxisMonitor, start
 from sim.host import WORD_BYTES, Host
 
 REFUSED = AxiResp.SLVERR
+RESULT_NS = 500_000  #: within which the next result must come
 OUTSIDE = 1 << 20  #: greater than any bank's number and any address
 
 
@@ -45,6 +46,12 @@ class Chip:
     def send(self, words: Iterable[int]) -> None:
         """Queue words on the stream."""
         self.source.send_nowait(b"".join(word.to_bytes(WORD_BYTES, "little") for word in words))
+
+    async def result(self) -> list[int]:
+        """The words of the next sample."""
+        data = (await with_timeout(self.sink.recv(), RESULT_NS, "ns")).tdata
+        places = range(0, len(data), WORD_BYTES)
+        return [int.from_bytes(data[at : at + WORD_BYTES], "little") for at in places]
 
     async def status(self) -> int:
         return (await self.host.read([registers.STATUS]))[0]
@@ -157,7 +164,7 @@ async def a_busy_chip_shows_its_counters_alone(dut: Any) -> None:
         assert answer == expected, f"read {offset:#x} while busy: {answer}"
         assert await chip.host.try_write(offset, 1) == REFUSED, f"write {offset:#x} while busy"
     chip.send([1 << 31])  # a mark without learning
-    await chip.sink.recv()
+    await chip.result()
     await chip.rest()
     assert await chip.held() == before
 
@@ -180,9 +187,7 @@ async def faulty_samples_are_dropped_counted_and_flagged(dut: Any, idle: str, ho
     for words in chip.vectors["words"]:
         chip.send(words)
     for expected in chip.vectors["results"]:
-        data = (await chip.sink.recv()).tdata
-        got = [int.from_bytes(data[at : at + 4], "little") for at in range(0, len(data), 4)]
-        assert got == expected
+        assert await chip.result() == expected
     await chip.rest()
     assert await chip.status() == chip.vectors["flags"]
     await chip.host.write([registers.CONTROL], [1 << registers.CONTROL_CLEAR_FLAGS])

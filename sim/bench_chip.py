@@ -12,27 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.triggers import FallingEdge, RisingEdge
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
+from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from model.contract import registers
 from model.contract.artifact import write_json
 from sim.bench import monitored
-from sim.drivers import AxisMonitor, randomly, start
+from sim.drivers import PERIOD_NS, AxisMonitor, randomly, reset, start
 from sim.host import WORD_BYTES, Host
 
 FOLDER = "CHIP_FOLDER"  #: environment variable: where the job is read and the findings are written
 JOB = "job.json"
 FINDINGS = "findings.json"
 
+SOILING_CYCLES = 100
+
 
 class Log:
-    """What monitors show from reset on, and how many cycles have passed."""
+    """What monitors show from reset on."""
 
     def __init__(self, dut: Any, monitors: list[str]) -> None:
-        self.cycles = 0
         self.rows: dict[str, list[int]] = {port: [] for port in monitors}
         self.lengths: dict[str, list[int]] = {port: [] for port in monitors}
+        self.beats = 0
         self._ends = dict.fromkeys(monitors, 0)
         cocotb.start_soon(self._run(dut))
 
@@ -41,13 +44,13 @@ class Log:
         ports = [(name, getattr(dut, name)) for name in self.rows]
         while True:
             await RisingEdge(dut.clk)
-            self.cycles += 1
             for name, port in ports:
                 beat = monitored(port)
                 if beat is not None:
                     self._note(name, beat)
 
     def _note(self, name: str, beat: int) -> None:
+        self.beats += 1
         rows = self.rows[name]
         if beat == 0b11:
             self.lengths[name].append(len(rows) - self._ends[name])
@@ -56,64 +59,86 @@ class Log:
             rows.append(beat)
 
 
+def now() -> int:
+    """The number of the present cycle."""
+    return int(get_sim_time("ns")) // PERIOD_NS
+
+
 class Stuck(Exception):
     """The chip gives no result any more."""
 
 
 class Chip:
-    """The chip under test, its host, and both its streams."""
+    """The chip under test, its host, and both its streams; watched from `restart` on."""
+
+    log: Log
 
     def __init__(self, dut: Any, job: dict[str, Any]) -> None:
         self.dut = dut
         self.job = job
         self.host = Host(dut)
-        self.log = Log(dut, job["monitors"])
         self.results: list[list[int]] = []
         for side in ("s_axis", "m_axis"):
             logging.getLogger(f"cocotb.{dut._name}.{side}").setLevel(logging.WARNING)
-            AxisMonitor(dut, side)
         self._source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.clk, dut.rst)
         self._sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.clk, dut.rst)
         if job["stalls"]:
             self._source.set_pause_generator(randomly(job["stalls"], 2 * job["seed"]))
             self._sink.set_pause_generator(randomly(job["stalls"], 2 * job["seed"] + 1))
 
+    async def restart(self) -> None:
+        """Reset, and watch from then on."""
+        self.log = Log(self.dut, self.job["monitors"])
+        for side in ("s_axis", "m_axis"):
+            AxisMonitor(self.dut, side)
+        await reset(self.dut)
+        await self.rest()
+
     async def load(self) -> None:
-        """Check that it is the chip that is meant, write banks and seeds, clear the counters."""
+        """Check that it is the chip that is meant; write banks; begin a sample and cut it off.
+
+        The reset behind it must clear all but the banks.
+        """
         await self.rest()
         identity = await self.host.read([registers.ID, registers.CONFIG])
         assert identity == [registers.IDENTITY, self.job["config"]], f"the chip is {identity}"
         for number, chunks in enumerate(self.job["banks"]):
             await self.host.write([registers.BANK, registers.ADDRESS], [number, 0])
             await self.host.write([registers.DATA] * len(chunks), chunks)
-        seeds = self.job["seeds"]
-        await self.host.write(self._seeds(), seeds)
+        samples: list[list[int]] = sum(self.job["samples"], [])
+        first = samples[0] if samples else []
+        self._send(first[:-1])
+        await ClockCycles(self.dut.clk, SOILING_CYCLES)
+
+    async def seed(self) -> None:
+        """Write the seeds, clear the counters."""
+        await self.host.write(self._seeds(), self.job["seeds"])
         if self.job["counters"]:
             clear = 1 << registers.CONTROL_CLEAR_COUNTERS
             await self.host.write([registers.CONTROL], [clear])
 
     async def feed(self, samples: list[list[int]]) -> int:
         """Send samples, take their results, wait for rest; returns the cycles that it took."""
-        began = self.log.cycles
+        began = now()
         for words in samples:
-            data = b"".join(word.to_bytes(WORD_BYTES, "little") for word in words)
-            self._source.send_nowait(data)
+            self._send(words)
         for _ in samples:
             self.results.append(await self._result())
         await self.rest()
-        return self.log.cycles - began if samples else 0
+        return now() - began if samples else 0
+
+    def _send(self, words: list[int]) -> None:
+        data = b"".join(word.to_bytes(WORD_BYTES, "little") for word in words)
+        self._source.send_nowait(data)
 
     async def _result(self) -> list[int]:
         """The words of the next sample; `Stuck` where nothing crosses anywhere for too long."""
-        seen, since = -1, self.log.cycles
+        seen, since = self.log.beats, now()
         while self._sink.empty():
             await RisingEdge(self.dut.clk)
-            crossed = sum(map(len, self.log.rows.values())) + sum(
-                map(len, self.log.lengths.values())
-            )
-            if crossed != seen:
-                seen, since = crossed, self.log.cycles
-            elif self.log.cycles - since > self.job["patience"]:
+            if self.log.beats != seen:
+                seen, since = self.log.beats, now()
+            elif now() - since > self.job["patience"]:
                 raise Stuck
         data = self._sink.recv_nowait().tdata
         return [
@@ -123,9 +148,9 @@ class Chip:
 
     async def rest(self) -> None:
         """Wait until the chip says that it holds no work."""
-        since = self.log.cycles
+        since = now()
         while (await self.host.read([registers.STATUS]))[0] >> registers.STATUS_BUSY & 1:
-            if self.log.cycles - since > self.job["patience"]:
+            if now() - since > self.job["patience"]:
                 raise Stuck
 
     def _seeds(self) -> list[int]:
@@ -153,9 +178,11 @@ async def samples_pass(dut: Any) -> None:
     findings: dict[str, Any] = {}
     try:
         await chip.load()
+        await chip.restart()
+        await chip.seed()
         findings["cycles"] = [await chip.feed(samples) for samples in job["samples"]]
         findings |= await chip.held()
+        findings |= {"rows": chip.log.rows, "lengths": chip.log.lengths, "results": chip.results}
     except Stuck:
         findings["stuck"] = len(chip.results)
-    findings |= {"rows": chip.log.rows, "lengths": chip.log.lengths, "results": chip.results}
     write_json(folder / FINDINGS, findings)

@@ -39,9 +39,14 @@ def in_bursts(share: float, longest: int, seed: int) -> Iterator[bool]:
 
 
 async def start(dut: Any) -> None:
-    """Start the clock and hold reset for a few cycles. Make all drivers before."""
-    dut.rst.value = 1
+    """Start the clock and reset. Drivers that are made before begin their work after."""
     Clock(dut.clk, PERIOD_NS, "ns").start()
+    await reset(dut)
+
+
+async def reset(dut: Any) -> None:
+    """Hold reset for a few cycles. Drivers that are made before begin their work after."""
+    dut.rst.value = 1
     await ClockCycles(dut.clk, 4)
     dut.rst.value = 0
     await RisingEdge(dut.clk)

@@ -4,10 +4,12 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+from cocotb.triggers import with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 WORD_BYTES = 4
 ALL_BYTES = 0xF
+ANSWER_NS = 50_000  #: within which an access must be answered
 
 
 class Host:
@@ -34,7 +36,7 @@ class Host:
             data = value.to_bytes(WORD_BYTES, "little")
             waiting.append((address, self._master.init_write(address, data)))
         for address, written in waiting:
-            await written.wait()
+            await with_timeout(written.wait(), ANSWER_NS, "ns")
             assert written.data.resp == AxiResp.OKAY, f"writing {address:#x} was refused"
 
     async def read(self, addresses: Iterable[int]) -> list[int]:
@@ -42,7 +44,7 @@ class Host:
         waiting = [(address, self._master.init_read(address, WORD_BYTES)) for address in addresses]
         found = []
         for address, read in waiting:
-            await read.wait()
+            await with_timeout(read.wait(), ANSWER_NS, "ns")
             assert read.data.resp == AxiResp.OKAY, f"reading {address:#x} was refused"
             found.append(int.from_bytes(read.data.data, "little"))
         return found
@@ -51,10 +53,11 @@ class Host:
         """How a write is answered, at any address and with any bytes of the word."""
         await self._aw.send(self._aw._transaction_obj(awaddr=address, awprot=0))
         await self._w.send(self._w._transaction_obj(wdata=value, wstrb=strobes))
-        return AxiResp((await self._b.recv()).bresp)
+        answer = await with_timeout(self._b.recv(), ANSWER_NS, "ns")
+        return AxiResp(answer.bresp)
 
     async def try_read(self, address: int) -> tuple[AxiResp, int]:
         """How a read is answered, at any address."""
         await self._ar.send(self._ar._transaction_obj(araddr=address, arprot=0))
-        answer = await self._r.recv()
+        answer = await with_timeout(self._r.recv(), ANSWER_NS, "ns")
         return AxiResp(answer.rresp), int(answer.rdata)

@@ -14,7 +14,7 @@ import numpy as np
 from model.arith import Codes
 from model.contract.config import ChipConfig, LayerShape
 from model.contract.counters import Kind, of_stage
-from model.contract.event import Mark
+from model.contract.event import Event, Mark, pack_event, pack_mark
 from model.contract.result import Verdict, pack_score, pack_verdict
 from model.contract.result import unpack as unpack_result
 from model.contract.stages import HEAD_BITS, boundaries
@@ -77,14 +77,46 @@ def random_samples(config: ChipConfig, count: int, seed: int, density: float = 0
     return samples
 
 
-def extreme(config: ChipConfig, state: State) -> State:
-    """A state with every weight at an end of its format; the first two neurons' all at one end."""
+def malformed_samples(config: ChipConfig, count: int, seed: int) -> list[Words]:
+    """Events in and around the chip's input, at times in and out of order; any label, any rate."""
+    rng = np.random.default_rng(seed)
+    size = (config.width, config.height, config.channels)
+    samples = []
+    for _ in range(count):
+        times = rng.integers(0, config.time_top + 3, rng.integers(12))
+        if rng.random() < 0.5:
+            times.sort()
+        words = []
+        for time in times:
+            x, y, channel = map(int, rng.integers(0, np.add(size, 2)))
+            words.append(pack_event(Event(x, y, channel, int(time))))
+        label, rate = int(rng.integers(config.readout.classes + 4)), int(rng.integers(8))
+        words.append(pack_mark(Mark(label, bool(rng.integers(2)), rate)))
+        samples.append(np.array(words, dtype=np.uint32))
+    return samples
+
+
+def repeated_samples(config: ChipConfig, events: int) -> list[Words]:
+    """One sample in which a pixel in the middle fires again and again, as bright as can be."""
+    middle = Event(config.width // 2, config.height // 2, 0, 0)
+    words = [pack_event(middle)] * events + [pack_mark(Mark(0, False))]
+    return [np.array(words, dtype=np.uint32)]
+
+
+def extreme(config: ChipConfig, state: State, share: float = 1.0) -> State:
+    """The same state, that share of its kernels and weights at the ends of their formats.
+
+    The first two neurons' weights all lie at one end, so that their sums do.
+    """
     rng = np.random.default_rng(0)
     found = state.copy()
-    for layer in config.layer_shapes:
-        weights = found.banks[f"{layer.name}.weights"]
-        weights[:] = np.where(rng.random(weights.shape) < 0.5, layer.weight.low, layer.weight.high)
-        weights[:, 0], weights[:, 1] = layer.weight.high, layer.weight.low
+    for bank in host_banks(config):
+        codes = found.banks[bank.name]
+        if not bank.name.endswith("modulation"):
+            ends = rng.choice([bank.code.low, bank.code.high], codes.shape)
+            codes[:] = np.where(rng.random(codes.shape) < share, ends, codes)
+        if bank.name.endswith("weights"):
+            codes[:, 0], codes[:, 1] = bank.code.high, bank.code.low
     return found
 
 

@@ -18,13 +18,19 @@ from model.contract.config import (
     Pooling,
     Readout,
 )
-from model.contract.event import Event, Mark, pack_event, pack_mark
 from model.encode import Words
 from model.state import fresh
 from rtl import conv, encode, hidden, queue, readout, synapses
 from rtl.beat import item_beat
 from sim import bench, tools, vectors
-from sim.vectors import Run, extreme, random_samples, run_model
+from sim.vectors import (
+    Run,
+    extreme,
+    malformed_samples,
+    random_samples,
+    repeated_samples,
+    run_model,
+)
 
 SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
 
@@ -99,22 +105,9 @@ def check(
 # encode
 
 
-def malformed(config: ChipConfig) -> list[Words]:
-    """Events outside, late, too many or never firing; marks of unknown labels and rates."""
-    rng = np.random.default_rng(4)
-    samples = []
-    for _ in range(12):
-        words = [
-            pack_event(Event(*(int(rng.integers(high)) for high in (9, 6, 3, 1 << 8))))
-            for _ in range(rng.integers(12))
-        ]
-        mark = Mark(int(rng.integers(14)), bool(rng.integers(2)), int(rng.integers(8)))
-        samples.append(np.array([*words, pack_mark(mark)], dtype=np.uint32))
-    late = [pack_event(Event(0, 0, 0, time)) for time in (3, 2, 3, 0, 254, 255, 254)]
-    samples.append(np.array([*late, pack_mark(Mark(0, True))], dtype=np.uint32))
-    many = [pack_event(Event(1, 1, 0, 7))] * (2 * config.height * config.width)
-    samples.append(np.array([*many, pack_mark(Mark(1, True))], dtype=np.uint32))
-    return samples
+def full(config: ChipConfig) -> list[Words]:
+    """A sample of twice as many events as the chip has pixels."""
+    return repeated_samples(config, 2 * config.height * config.width)
 
 
 @SIMULATORS
@@ -125,7 +118,7 @@ def test_the_guard_admits_what_the_model_admits(
     component = encode.Encode(config)
     state = fresh(config, 0)
     images = run_model(config, state, random_samples(config, 4, seed=5))
-    bad = run_model(config, state, malformed(config))
+    bad = run_model(config, state, malformed_samples(config, 12, seed=4) + full(config))
     assert bad.total("encode")["dropped_events"]
     assert bad.total("encode")["refused_marks"]
     cases = {
@@ -138,12 +131,6 @@ def test_the_guard_admits_what_the_model_admits(
 # conv
 
 
-def repeated(config: ChipConfig) -> list[Words]:
-    """Samples in which pixels fire again and again, until potentials saturate on either side."""
-    events = [pack_event(Event(x, 2, c, 0)) for x in (2, 3) for c in (0, 1) for _ in range(40)]
-    return [np.array([*events, pack_mark(Mark(0, False))], dtype=np.uint32)] * 2
-
-
 @SIMULATORS
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_convolution_gives_the_features_of_the_model(
@@ -152,10 +139,9 @@ def test_a_convolution_gives_the_features_of_the_model(
     component = conv.Conv(CONVS, number)
     state = fresh(CONVS, 0)
     random = run_model(CONVS, state, random_samples(CONVS, 4, seed=6, density=0.3))
-    kernels = state.banks["conv1.kernels"]
-    kernels[:] = np.where(np.arange(6)[:, None, None, None] % 2, -127, 127)
+    state.banks["conv1.kernels"][:] = np.where(np.arange(6)[:, None, None, None] % 2, -127, 127)
     state.banks["conv2.kernels"][:] = 1
-    corners = run_model(CONVS, state, repeated(CONVS))
+    corners = run_model(CONVS, state, repeated_samples(CONVS, 60) * 2)
     if number == 0:
         assert corners.total("conv1")["potential_saturations"]
     assert corners.total(f"conv{number + 1}")["feature_saturations"]
