@@ -105,9 +105,9 @@ class Chip:
         for number, chunks in enumerate(self.job["banks"]):
             await self.host.write([registers.BANK, registers.ADDRESS], [number, 0])
             await self.host.write([registers.DATA] * len(chunks), chunks)
-        samples: list[list[int]] = sum(self.job["samples"], [])
-        first = samples[0] if samples else []
-        self._send(first[:-1])
+        train, test = self.job["samples"]
+        for words in (train + test)[:1]:
+            self._send(words[:-1])
         await ClockCycles(self.dut.clk, SOILING_CYCLES)
 
     async def seed(self) -> None:
