@@ -10,7 +10,7 @@ from model.contract.artifact import write_json
 from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
 from model.data import load
-from sim import debian
+from sim import debian, speed
 from sim import doctor as doctors
 from sim import golden as goldens
 from sim import run as runs
@@ -116,6 +116,18 @@ def verify(
     if figures["mismatches"]:
         _tell_mismatches(figures)
     print(verifications.sentence(figures))
+
+
+@app.command()
+def bench(
+    preset: Annotated[str, typer.Option(help="Chip for the simulators.")] = "digits",
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Measure engines, every way to run the Verilog, and the chip, side by side."""
+    tables, told = speed.report(preset)
+    Console().print(tables)
+    if json:
+        write_json(json, told)
 
 
 if __name__ == "__main__":
