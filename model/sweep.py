@@ -46,6 +46,7 @@ FIELDS = ("preset", "config", "data", "test_fraction", "epochs", "limit", "algor
 PROVENANCE = ("config_sha256", "data_sha256", "python", "numpy", "numba")
 IDENTITY = ("config_sha256", "data_sha256", "algorithm", "epochs", "seed")
 ANSWER_SECONDS = 5.0  #: within which a scheduler must be there
+WORKERS_SECONDS = 30.0  #: within which its first worker must be there
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,10 @@ def read_sweep(path: Path) -> Sweep:
     algorithms = _list(path, table, "algorithms", str)
     seeds = _list(path, table, "seeds", int)
     epochs = _value(path, table, "epochs", int, 5)
+    if epochs < 1:
+        raise Refusal(f"sweep {path}: epochs must be at least 1, not {epochs}")
+    if min(seeds) < 0:
+        raise Refusal(f"sweep {path}: a seed must be 0 or more, not {min(seeds)}")
     points = []
     for values in itertools.product(*grid.values()):
         assigned = dict(zip(grid, values, strict=True))
@@ -215,7 +220,9 @@ def _workers(scheduler: str | None) -> Iterator[None]:
         return
     _check_answers(scheduler)
     try:
-        config = parallel_config("dask", scheduler_host=scheduler)
+        config = parallel_config(
+            "dask", scheduler_host=scheduler, wait_for_workers_timeout=WORKERS_SECONDS
+        )
     except OSError as error:
         raise Refusal(f"what answers at {scheduler} is no Dask scheduler: {error}") from error
     with config:
