@@ -235,7 +235,7 @@ def _workers(scheduler: str | None) -> Iterator[None]:
 
 
 def _check_answers(scheduler: str) -> None:
-    """Refuse an address where nothing listens; Dask itself would try for half a minute."""
+    """Refuse an address where no scheduler greets: Dask would wait there, perhaps for ever."""
     try:
         address = urlsplit(scheduler if "://" in scheduler else f"tcp://{scheduler}")
         host, port = address.hostname, address.port
@@ -244,7 +244,9 @@ def _check_answers(scheduler: str) -> None:
     if host is None or port is None:
         raise Refusal(f"a scheduler's address is tcp://host:port, not {scheduler!r}")
     try:
-        socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
+        with socket.create_connection((host, port), timeout=ANSWER_SECONDS) as line:
+            if address.scheme == "tcp" and not line.recv(1):
+                raise ConnectionError("the line was closed")
     except OSError as error:
         raise Refusal(
             f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"

@@ -171,6 +171,21 @@ def test_an_unreachable_scheduler_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "sweep.csv").exists()
 
 
+def test_what_listens_but_is_no_scheduler_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "ANSWER_SECONDS", 0.2)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(Refusal) as refusal:
+            sweep(read_sweep(asked(tmp_path)), tmp_path / "out.csv", scheduler=address)
+    assert str(refusal.value) == (
+        f"no Dask scheduler answers at {address} (timed out); start one with `dask scheduler`"
+    )
+
+
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
     for address in ("nowhere", "tcp://host:port", "tcp://:8786"):
         code, _, errors = call("sweep", asked(tmp_path), "--scheduler", address)
