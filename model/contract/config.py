@@ -325,11 +325,8 @@ class ChipConfig:
     def with_rule(self, rule: str) -> "ChipConfig":
         """The same chip under another rule ("drtp-scaled" is drtp scaled by the label's error)."""
         scaled = rule == "drtp-scaled"
-        learning = dataclasses.replace(
-            self.learning, rule=_choice(Rule, "drtp" if scaled else rule, "learning.rule")
-        )
-        if rule in ("drtp", "drtp-scaled"):
-            learning = dataclasses.replace(learning, error_scaled=scaled)
+        known = _choice(Rule, "drtp" if scaled else rule, "learning.rule")
+        learning = dataclasses.replace(self.learning, rule=known, error_scaled=scaled)
         return dataclasses.replace(self, learning=learning)
 
 
