@@ -31,7 +31,7 @@ def cut(source: Path, header: Path) -> None:
         raise Refusal(f"{source.name} has no evaluation to cut; use the Yosys that is locked")
     first, *lines, last = found["body"].splitlines(keepends=True)
     if (first, last) != ("\tbool converged = true;\n", "\treturn converged;\n"):
-        chip = found["chip"].removeprefix("p_")
+        chip = found["chip"].removeprefix("p_").replace("__", "_")
         raise Refusal(
             f"CXXRTL needs several passes a cycle for {chip}, which is slow; use verilator"
         )

@@ -331,3 +331,17 @@ def test_icarus_is_not_compiled(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refusal:
         built(tmp_path, "icarus")
     assert str(refusal.value) == "'icarus' is not compiled; choose verilator or cxxrtl"
+
+
+def test_a_chip_that_cxxrtl_must_evaluate_twice_is_refused(tmp_path: Path) -> None:
+    """One port that is half a register, half a wire."""
+    halves = TOY.replace("s_axil_bresp <= ", "s_axil_bresp[1] <= ").replace("? 0 : 2", "? 0 : 1")
+    halves = halves.replace(
+        "  reg [1:0] chunk,", "  always @* s_axil_bresp[0] = beat & write;\n  reg [1:0] chunk,"
+    )
+    with pytest.raises(Refusal) as refusal:
+        built(tmp_path, "cxxrtl", halves)
+    assert str(refusal.value) == (
+        "CXXRTL needs several passes a cycle for toy, which is slow; use verilator"
+    )
+    assert list(tmp_path.iterdir()) == []
