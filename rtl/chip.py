@@ -96,10 +96,11 @@ class Chip(wiring.Component):
         if not config.counters:
             return
         m.submodules.counters = counters = CounterBank(config)
+        # A cycle late, steps and clearing alike, so that no path through a stage ends in a sum.
         for name, stage in stages.items():
-            m.d.comb += getattr(counters, f"count_{name}").eq(stage.count)
+            m.d.sync += getattr(counters, f"count_{name}").eq(stage.count)
+        m.d.sync += counters.clear.eq(registers.clear)
         m.d.comb += [
-            counters.clear.eq(registers.clear),
             counters.index.eq(registers.counter_index),
             registers.counter_value.eq(counters.value),
         ]

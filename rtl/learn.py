@@ -1,10 +1,11 @@
 """The update of one memory word of weights. Twin: `model/learn.py` (`update`)."""
 
-from amaranth.hdl import Const, Elaboratable, Module, Signal, Value, signed
+from amaranth.hdl import Const, Elaboratable, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from model.contract.config import ChipConfig, LayerShape
+from model.contract.formats import Format
 from model.contract.storage import index_bits
 from rtl.arith import choose, lanes, pack, saturate
 from rtl.lfsr import mask
@@ -69,11 +70,10 @@ class Update(wiring.Component):
             step = Signal(signed(bits - shifts[0]), name=f"step{lane}")
             m.d.comb += total.eq(product + (random & kept))
             m.d.sync += step.eq(choose([total >> shift for shift in shifts], self.rate))
-            raised = weight + step
-            code, clipped = saturate(raised, shape.weight)
+            code, clipped = saturate(weight + step, shape.weight)
             updated.append(code)
             m.d.comb += [
-                self.changes[lane].eq(code != weight),
+                self.changes[lane].eq(_changes(weight, step, shape.weight)),
                 self.clips[lane].eq(clipped),
             ]
         m.d.comb += self.updated.eq(pack(updated, shape.weight))
@@ -94,3 +94,14 @@ class Update(wiring.Component):
         groups = self.group if shape.groups > 1 else Const(0, 0)
         m.d.comb += shared.eq(self.state[:bits] ^ mask(groups, bits, lane_bits))
         return [shared ^ mask(Const(lane, lane_bits), bits) for lane in range(shape.lanes)]
+
+
+def _changes(weight: Value, step: Value, of: Format) -> Value:
+    """Whether ``saturate(weight + step)`` is not the weight, told without waiting for the sum.
+
+    A step changes every weight but the one that ends the range on its side. The code that a
+    symmetric format leaves out, which only a host can write, changes always.
+    """
+    down = step < 0
+    still = Mux(down, weight == of.low, (step == 0) | (weight == of.high))
+    return ~still | (weight < of.low)
