@@ -1,0 +1,89 @@
+"""What all boards have in common: a core on an FPGA, its clock, reset and pins."""
+
+import json
+from abc import ABC, abstractmethod
+
+from amaranth.build import Platform
+from amaranth.build.run import BuildPlan
+from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
+from amaranth.lib import io
+from amaranth.lib.wiring import In
+
+from model.contract.config import ChipConfig
+from model.contract.presets import rule_name
+from rtl.boards.core import Core
+from rtl.spi import Spi
+from rtl.uart import Uart
+
+RESET_CYCLES = (
+    1023  #: after the clock is stable; iCE40's memories read as zero for their first 3 us
+)
+
+
+class Board(Elaboratable, ABC):
+    """A board's top: the oscillator's clock made the chip's, a reset, the core, and its pins.
+
+    `name`; `config` of the chip; `clock_hz` of the chip; `line` to the host and, in words,
+    `line_says` how to speak on it; `nextpnr`, the program and the options that choose the device;
+    `constraints`, the ending of the file of pins.
+    """
+
+    name: str
+    config: ChipConfig
+    clock_hz: float
+    line: Uart | Spi
+    line_says: str
+    nextpnr: tuple[str, ...]
+    constraints: str
+
+    @abstractmethod
+    def prepare(self) -> BuildPlan:
+        """Have the board's platform write the design and its scripts."""
+
+    @abstractmethod
+    def start_clock(self, m: Module, platform: Platform, clock: Signal) -> Signal:
+        """Drive the chip's clock; returns whether it is stable."""
+
+    def elaborate(self, platform: Platform) -> Module:
+        """Build the top."""
+        m = Module()
+        m.domains.sync = sync = ClockDomain()
+        m.domains.start = start = ClockDomain(reset_less=True, local=True)
+        stable = self.start_clock(m, platform, sync.clk)
+        held = Signal(range(RESET_CYCLES + 1))
+        m.d.comb += [start.clk.eq(sync.clk), sync.rst.eq(held != RESET_CYCLES)]
+        with m.If(~stable):
+            m.d.start += held.eq(0)
+        with m.Elif(sync.rst):
+            m.d.start += held.eq(held + 1)
+
+        m.submodules.core = core = Core(self.config, self.line)
+        directions = {pin.name: "-" for pin in platform.lookup("host", 0).ios}
+        host = platform.request("host", 0, dir=directions)
+        for name, member in self.line.PINS.items():
+            inwards = member.flow is In
+            buffer = io.Buffer("i" if inwards else "o", getattr(host, name))
+            m.submodules[f"pin_{name}"] = buffer
+            pin = getattr(core, name)
+            m.d.comb += pin.eq(buffer.i) if inwards else buffer.o.eq(pin)
+        return m
+
+    def files(self) -> dict[str, str]:
+        """File name -> text: design, Yosys script, pins, and what the board is.
+
+        The script reads NAME.il and writes NAME.json for nextpnr, which takes the pins.
+        """
+        plan = self.prepare()
+        wanted = [f"{self.name}.{ending}" for ending in ("il", "ys", self.constraints)]
+        about = {
+            "board": self.name,
+            "chip": self.config.to_dict(),
+            "rule": rule_name(self.config),
+            "config_sha256": self.config.sha256,
+            "clock_mhz": self.clock_hz / 1e6,
+            "line": self.line_says,
+            "nextpnr": list(self.nextpnr),
+            "constraints": self.constraints,
+        }
+        texts = {name: plan.files[name] for name in wanted}
+        return texts | {f"{self.name}.board.json": json.dumps(about, indent=2) + "\n"}

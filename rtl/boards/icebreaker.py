@@ -1,0 +1,72 @@
+"""iCEBreaker: iCE40 UP5K, the host by SPI on PMOD 1A."""
+
+import dataclasses
+
+from amaranth.build import Attrs, Pins, PinsN, Platform, Resource, Subsignal
+from amaranth.build.run import BuildPlan
+from amaranth.hdl import Const, Instance, Module, Signal
+from amaranth_boards.icebreaker import ICEBreakerPlatform
+
+from model.contract.presets import preset
+from model.contract.transport import SPI_CYCLES
+from rtl.boards.board import Board
+from rtl.spi import Spi
+
+OSCILLATOR_HZ = 12e6
+MULTIPLIER, DIVIDER_LOG2 = 54, 5  #: the PLL's oscillator must run at 533 to 1066 MHz
+
+#: The pins of a PMOD as its standard has them for SPI.
+HOST = Resource(
+    "host",
+    0,
+    Subsignal("cs", PinsN("1", conn=("pmod", 0))),
+    Subsignal("copi", Pins("2", conn=("pmod", 0))),
+    Subsignal("cipo", Pins("3", conn=("pmod", 0))),
+    Subsignal("sclk", Pins("4", conn=("pmod", 0))),
+    Attrs(IO_STANDARD="SB_LVCMOS"),
+)
+
+# Amaranth gives every memory contents, which neither SPRAM nor the chip needs: the chip clears what
+# must be zero, and the host writes the rest. No word is read while it is written. Multipliers are
+# built from tables, since nextpnr knows no delay through those of the device.
+AFTER_READ = 'delete */t:$meminit_v2; setattr -set ram_style "huge" *.synapses.bank/m:cells'
+SYNTHESIS = "-device u -no-rw-check"
+
+
+class Icebreaker(Board):
+    """`spoon-lite` with two lanes, no counters; the weights lie in SPRAM."""
+
+    name = "icebreaker"
+    nextpnr = ("nextpnr-ice40", "--up5k", "--package", "sg48")
+    constraints = "pcf"
+    clock_hz = OSCILLATOR_HZ * MULTIPLIER / 2**DIVIDER_LOG2
+
+    def __init__(self) -> None:
+        self.config = dataclasses.replace(preset("spoon-lite"), lanes=2, counters=False)
+        self.line = Spi()
+        fastest = self.clock_hz / SPI_CYCLES / 1e6
+        self.line_says = f"SPI mode 0 on PMOD 1A, at most {fastest:.1f} MHz"
+
+    def prepare(self) -> BuildPlan:
+        platform = ICEBreakerPlatform()
+        platform.add_resources([HOST])
+        options = {"script_after_read": AFTER_READ, "synth_opts": SYNTHESIS}
+        return platform.prepare(self, self.name, **options)
+
+    def start_clock(self, m: Module, platform: Platform, clock: Signal) -> Signal:
+        locked = Signal()
+        oscillator = platform.request("clk12", 0, dir="-")
+        m.submodules.pll = Instance(
+            "SB_PLL40_PAD",
+            p_FEEDBACK_PATH="SIMPLE",
+            p_DIVR=Const(0, 4),
+            p_DIVF=Const(MULTIPLIER - 1, 7),
+            p_DIVQ=Const(DIVIDER_LOG2, 3),
+            p_FILTER_RANGE=Const(1, 3),
+            i_PACKAGEPIN=oscillator.io,
+            i_RESETB=Const(1),
+            i_BYPASS=Const(0),
+            o_PLLOUTGLOBAL=clock,
+            o_LOCK=locked,
+        )
+        return locked
