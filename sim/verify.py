@@ -205,9 +205,7 @@ class Verification:
         expected = Trace.of(config)
         chip = FastChip(config, self.model, expected)
         learn = np.arange(part.start, part.stop) < given.train
-        classes, scores = chip.run(
-            given.images[part], given.labels[part], given.rates[part], learn
-        )
+        classes, scores = chip.run(given.images[part], given.labels[part], given.rates[part], learn)
         self.hardware = seen.state
         tally.compared += expected.values() + scores.size + classes.size
         difference = first_difference(expected, seen.trace)
@@ -257,9 +255,7 @@ class Verification:
             self.tally.compared += 1
             found_state = self.hardware.lfsrs[layer]
             if wanted_state != found_state:
-                place = Difference(
-                    layer, self.tally.done - 1, 0, "lfsr", wanted_state, found_state
-                )
+                place = Difference(layer, self.tally.done - 1, 0, "lfsr", wanted_state, found_state)
                 self.tally.note(place, 1)
 
     def _compare_counters(self) -> None:
