@@ -419,7 +419,7 @@ def test_a_configuration_of_ones_own_is_emitted(tmp_path: Path) -> None:
         ),
         (
             ("--preset", "tiny", "--rule", "hebb"),
-            "learning.rule must be one of none, shallow, drtp, sdfa, dfa, not 'hebb'",
+            "there is no rule 'hebb'; there are none, shallow, drtp, drtp-scaled, sdfa, dfa",
         ),
         (
             ("--config", "nowhere.toml"),
