@@ -5,13 +5,14 @@ DATA ?= digits
 SIM ?= verilator
 SEED ?= 0
 WAVES ?=
+BOARD ?= icebreaker
 
 PYTHON := .venv/bin/python
 PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test verilog golden golden-check lint check bench clean
+.PHONY: help sim test verilog golden golden-check lint check bench fpga clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +39,9 @@ check: lint test golden-check  ## lint, test, golden-check
 
 bench: .venv/.installed  ## measure the speed of all ways to run
 	@$(PYTHON) -m sim bench
+
+fpga: .venv/.installed  ## place and route a board into a bitstream in build/fpga (BOARD=icebreaker or ulx3s)
+	@$(PYTHON) -m sim fpga --board $(BOARD)
 
 clean:  ## remove what was built (.venv stays)
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .coverage

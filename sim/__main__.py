@@ -1,5 +1,6 @@
 """Commands of the simulation room: `python -m sim COMMAND`."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +11,9 @@ from model.contract.artifact import write_json
 from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
 from model.data import load
-from sim import debian, speed
+from sim import debian, demo, speed
 from sim import doctor as doctors
+from sim import fpga as boards
 from sim import golden as goldens
 from sim import run as runs
 from sim import verify as verifications
@@ -128,6 +130,58 @@ def bench(
     Console().print(tables)
     if json:
         write_json(json, told)
+
+
+@app.command("host-demo")
+def host_demo(
+    preset: Annotated[str | None, typer.Option(help="A chip by name.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A chip of your own, TOML.")] = None,
+    rule: Annotated[str | None, typer.Option(help="How it learns.")] = None,
+    line: Annotated[str, typer.Option(help="uart or spi")] = "uart",
+    data: Annotated[str, typer.Option(help="Name of a data set, or a path.")] = "digits",
+    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie.")] = None,
+    test_fraction: Annotated[float | None, typer.Option(help="Share held out.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on that many samples.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Train a simulated chip as a host does, byte by byte, and the model beside it."""
+    chip = chosen(preset, config, rule)
+    loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
+    samples = demo.planned(loaded, limit, epochs)
+    with demo.watching(f"{chip.name} learns {data} behind {line}", samples) as progress:
+        figures = demo.demonstrate(
+            chip, loaded, limit=limit, epochs=epochs, seed=seed, line=line, progress=progress
+        )
+    if json:
+        write_json(json, figures)
+    Console().print(demo.table(figures))
+    print(demo.sentence(figures))
+    raise typer.Exit(0 if figures["equal"] else 1)
+
+
+@app.command()
+def fpga(
+    board: Annotated[str, typer.Option(help="icebreaker or ulx3s")] = "icebreaker",
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep the figures to compare with.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Map, place and route a board into a bitstream; compare with the figures recorded."""
+    with Console(stderr=True).status(board) as status:
+        routed = boards.route(board, lambda step: status.update(f"{board}: {step}"))
+    if json:
+        write_json(json, dataclasses.asdict(routed))
+    Console().print(boards.table(routed))
+    routed.check_timing()
+    if record:
+        boards.record(routed)
+    worse = boards.regressions(routed)
+    for line in worse:
+        print(f"worse than recorded: {line}")
+    raise typer.Exit(1 if worse else 0)
 
 
 if __name__ == "__main__":

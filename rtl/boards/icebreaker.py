@@ -13,7 +13,7 @@ from rtl.boards.board import Board
 from rtl.spi import Spi
 
 OSCILLATOR_HZ = 12e6
-MULTIPLIER, DIVIDER_LOG2 = 54, 5  #: the PLL's oscillator must run at 533 to 1066 MHz
+MULTIPLIER, DIVIDER_LOG2 = 56, 5  #: the PLL's oscillator must run at 533 to 1066 MHz
 
 #: The pins of a PMOD as its standard has them for SPI.
 HOST = Resource(
