@@ -12,7 +12,7 @@ PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test verilog golden golden-check lint check bench fpga clean
+.PHONY: help sim test verilog golden golden-check sabotage lint check bench fpga clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ golden: .venv/.installed  ## write the frozen traces of golden/ anew
 
 golden-check: .venv/.installed  ## compare the model with golden/
 	@$(PYTHON) -m sim golden
+
+sabotage: .venv/.installed .venv/.icarus  ## change operators and bits one at a time: each must be caught
+	@$(PYTHON) -m sim sabotage
 
 lint: .venv/.installed  ## check style and types
 	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy

@@ -65,9 +65,6 @@ def modulate(
     else:
         loud = np.abs(error) >= config.error_threshold
         modulation = projection @ np.where(loud, np.sign(error), 0)
-    high, low = sums >= layer.threshold, sums <= -layer.threshold
-    if learning.gate is Gate.BOX:
-        closed = high | low
-    else:
-        closed = (modulation > 0) & high | (modulation < 0) & low
+    driven = np.abs(sums) if learning.gate is Gate.BOX else np.sign(modulation) * sums
+    closed = driven >= layer.threshold
     return np.where(closed, 0, modulation)

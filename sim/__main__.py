@@ -16,6 +16,7 @@ from sim import doctor as doctors
 from sim import fpga as boards
 from sim import golden as goldens
 from sim import run as runs
+from sim import sabotage as sabotages
 from sim import verify as verifications
 from sim.progress import watching
 
@@ -182,6 +183,28 @@ def fpga(
     for line in worse:
         print(f"worse than recorded: {line}")
     raise typer.Exit(1 if worse else 0)
+
+
+@app.command()
+def sabotage(
+    count: Annotated[
+        int, typer.Option(min=1, help="Changes of each kind in Verilog, and in each model file.")
+    ] = 3,
+    seed: Annotated[int, typer.Option(help="Which changes are drawn.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the findings here too.")] = None,
+) -> None:
+    """Change Verilog, golden data and model in one operator or bit: all must be caught."""
+    findings = []
+    with Console(stderr=True).status("sabotage") as status:
+        for finding in sabotages.sabotage(count, seed):
+            findings.append(finding)
+            status.update(f"{len(findings)} changes, the last in {finding.place}")
+    if json:
+        write_json(json, [dataclasses.asdict(finding) for finding in findings])
+    missed = sum(not finding.caught_by for finding in findings)
+    Console().print(sabotages.table(findings))
+    print(f"{missed} of {len(findings)} changes were not caught")
+    raise typer.Exit(1 if missed else 0)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def _encode(given: Case) -> Case:
 
 
 def _guard(given: Case) -> Case:
-    chip = _chip(height=2, width=3, pixel_bits=4, conv=[{"kernels": 1, "size": 1}])
+    convs = [{"kernels": 1, "size": 1}] if given.get("convolution", True) else []
+    chip = _chip(height=2, width=3, pixel_bits=4, conv=convs)
     admitted = encode.admit(chip, _numbers(given["words"]))
     return {
         "events": admitted.events,

@@ -230,4 +230,9 @@ def write(folder: Path) -> None:
         trace.save(folder / "frozen" / f"{name}-{rule}.trace.npz")
         with writing(folder / "frozen" / f"{name}-{rule}.state.npz") as file:
             np.savez_compressed(file, allow_pickle=False, **state)
+    note_sums(folder)
+
+
+def note_sums(folder: Path) -> None:
+    """Write the manifest of the files as they are."""
     write_text(folder / MANIFEST, _manifest(_sums_of(folder)))
