@@ -38,7 +38,8 @@ Request = data.StructLayout({"kind": Kind, "address": ADDRESS_BITS, "data": BUS_
 class Parser(wiring.Component):
     """Bytes to requests.
 
-    Members: `incoming` and `broken` as in `Line`; `requests`.
+    Members: `incoming` and `broken` as in `Line`; `requests`; `in_step`: the next byte that is not
+    idle begins a request.
     Timing: a request shows in the cycle after its last byte, for that cycle alone: where it is not
     taken, it is lost, and a fault follows as soon as there is room. Bytes may come in every cycle.
     """
@@ -49,6 +50,7 @@ class Parser(wiring.Component):
                 "incoming": In(stream.Signature(8, always_ready=True)),
                 "broken": In(1),
                 "requests": Out(stream.Signature(Request)),
+                "in_step": Out(1),
             }
         )
 
@@ -61,6 +63,7 @@ class Parser(wiring.Component):
         deaf, zeros = Signal(), Signal(range(contract.RESYNC))
         fault, lost = Signal(), Signal()
 
+        m.d.comb += self.in_step.eq((left == 0) & ~deaf)
         m.d.sync += complete.eq(0)
         with m.If(self.incoming.valid):
             with m.If(byte != contract.IDLE):

@@ -7,7 +7,6 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from model.contract.transport import UART_CYCLES
 from rtl.transport import Line
 
 
@@ -24,8 +23,6 @@ class Uart(wiring.Component):
     PINS: ClassVar = {"rx": In(1), "tx": Out(1, init=1)}
 
     def __init__(self, divisor: int) -> None:
-        if divisor < UART_CYCLES:
-            raise ValueError(f"a bit takes {UART_CYCLES} cycles at least, not {divisor}")
         self._divisor = divisor
         super().__init__({**self.PINS, "bytes": Out(Line)})
 
