@@ -11,7 +11,7 @@ from model.contract.artifact import write_json
 from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
 from model.data import load
-from sim import debian, demo, speed
+from sim import cost_commands, debian, demo, speed
 from sim import doctor as doctors
 from sim import fpga as boards
 from sim import golden as goldens
@@ -205,6 +205,10 @@ def sabotage(
     Console().print(sabotages.table(findings))
     print(f"{missed} of {len(findings)} changes were not caught")
     raise typer.Exit(1 if missed else 0)
+
+
+for command in cost_commands.COMMANDS:
+    app.command()(command)
 
 
 if __name__ == "__main__":
