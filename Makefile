@@ -43,7 +43,7 @@ check: lint test golden-check  ## lint, test, golden-check
 bench: .venv/.installed  ## measure the speed of all ways to run
 	@$(PYTHON) -m sim bench
 
-fpga: .venv/.installed  ## place and route a board into a bitstream in build/fpga (BOARD=icebreaker or ulx3s)
+fpga: .venv/.installed  ## place and route a board into a bitstream in build/fpga (BOARD=icebreaker or versa)
 	@$(PYTHON) -m sim fpga --board $(BOARD)
 
 clean:  ## remove what was built (.venv stays)

@@ -3,18 +3,28 @@
 All are combinational. Operands keep every bit (Amaranth widens); only these operators narrow.
 """
 
-from amaranth.hdl import Array, Cat, Const, Mux, Shape, Value, ValueLike
+from amaranth.hdl import Array, Cat, Const, Mux, Value, ValueLike
 
 from model.contract.formats import Format
 
 
 def saturate(code: ValueLike, to: Format) -> tuple[Value, Value]:
-    """The nearest code of a format, and whether it is another code."""
+    """The nearest code of a format, and whether it is another code.
+
+    A code lies inside if all bits above the format's equal its sign: no comparator.
+    """
     code = Value.cast(code)
-    below, above = code < to.low, code > to.high
-    narrowed = Mux(below, Const(to.low, to.span), Mux(above, to.high, code))
-    width = Shape.cast(to.span).width
-    return narrowed[:width].as_signed() if to.signed else narrowed[:width], below | above
+    negative = code[-1] if code.shape().signed else Const(0, 1)
+    kept = to.bits - to.signed  # bits of the format beside its sign
+    code = Cat(code, negative.replicate(max(0, kept + 1 - len(code))))
+    upper, lower = code[kept:], code[:kept]
+    above = ~negative & upper.any()
+    below = negative & ~upper.all() if to.signed else negative
+    if to.symmetric:
+        below = below | (negative & ~lower.any())
+    low = Const(to.low & ((1 << to.bits) - 1), to.bits)
+    narrowed = Mux(below, low, Mux(above, to.high, code[: to.bits]))
+    return narrowed.as_signed() if to.signed else narrowed, below | above
 
 
 def multiply(left: Value, right: Value, right_format: Format) -> Value:

@@ -319,13 +319,12 @@ class Synapses(wiring.Component):
                         m.d.comb += queue.rewind.eq(1)
                         m.next = "LEARN"
             with m.State("LEARN"):
-                m.d.comb += count.learn_cycles.eq(1)
+                m.d.comb += [reading.eq(1), count.learn_cycles.eq(1)]
                 with m.If(head.payload.end):
                     m.d.comb += [head.ready.eq(1), queue.commit.eq(1), settled.eq(1)]
                     m.next = "FORWARD"
                 with m.Else():
                     m.d.comb += [
-                        reading.eq(1),
                         weights.stage.enable.eq(1),
                         weights.stage.address.eq(item.index * shape.groups + entry_group),
                         count.learn_reads.eq(1),

@@ -164,7 +164,7 @@ def host_demo(
 
 @app.command()
 def fpga(
-    board: Annotated[str, typer.Option(help="icebreaker or ulx3s")] = "icebreaker",
+    board: Annotated[str, typer.Option(help="icebreaker or versa")] = "icebreaker",
     record: Annotated[
         bool, typer.Option("--record", help="Keep the figures to compare with.")
     ] = False,

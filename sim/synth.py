@@ -327,8 +327,8 @@ def _fpga(emission: Emission, fpga: Fpga, folder: Path, progress: Progress) -> d
         "fmax_mhz": round(clock["achieved"], 2),
         "asked_mhz": fpga.asked_mhz,
         "slowest": (
-            _place(path["path"][0]["from"]["cell"]),
-            _place(path["path"][-1]["to"]["cell"]),
+            _place(path["path"][0]["from"]["cell"], emission),
+            _place(path["path"][-1]["to"]["cell"], emission),
         ),
     }
 
@@ -355,10 +355,12 @@ def _utilisation(log: str) -> dict[str, tuple[int, int]]:
     return {kind: (int(used), int(available)) for kind, used, available in rows}
 
 
-def _place(cell: str) -> str:
-    """The module of a cell: "chip.readout.synapses" of "inside.chip.readout.synapses._12__LUT4"."""
-    parts = re.match(r"(?:inside\.)?((?:chip|bridge)(?:\.[a-z]\w*)*)", cell)
-    return parts[1] if parts else "pins"
+def _place(cell: str, emission: Emission) -> str:
+    """The module that a cell of the placed design lies in, as "chip.readout.synapses"."""
+    names = re.findall(r"^module \\?(\S+)", emission.verilog, re.MULTILINE)
+    modules = [name.removeprefix(f"{emission.top}.") for name in names]
+    path = cell.removeprefix("inside.")
+    return max((m for m in modules if path.startswith(f"{m}.")), key=len, default="pins")
 
 
 def _ports(emission: Emission) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:

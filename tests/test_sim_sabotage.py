@@ -1,14 +1,60 @@
 """Sabotage itself: changes are caught, an intact project is not, and a broken one is refused."""
 
+import json
 import random
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from model.contract.refusal import Refusal
 from sim import sabotage
-from sim.mutants import Mutant
+from sim.__main__ import app
+from sim.mutants import Mutant, python_mutants, verilog_mutants
 from sim.sabotage import Copy, Finding, emission, flip_expected, try_golden, try_model, try_verilog
+
+VERILOG = """\
+module \\top.part (a, b, y);
+  wire [7:0] y;
+  wire [7:0] a;
+  wire z;
+  assign y = a + b;
+  assign z = a + b;
+  assign w = a < 8'h80;
+  assign v = rst ? 4'h1 : a & b;
+  assign u = a == 2'h0;
+endmodule
+"""
+PYTHON = """\
+def f(x):
+    total = (x +
+        1)
+    return total >= 2 and "a + b"
+"""
+
+
+def test_verilog_is_changed_in_one_operator_or_bit_that_matters() -> None:
+    mutants = list(verilog_mutants(VERILOG))
+    assert [(mutant.kind, mutant.place, mutant.after) for mutant in mutants] == [
+        ("+", "top.part", "assign y = a - b;"),
+        ("<", "top.part", "assign w = a >= 8'h80;"),
+        ("constant", "top.part", "assign w = a < 8'h81;"),
+        ("constant", "top.part", "assign u = a == 2'h1;"),
+    ]
+    for mutant in mutants:
+        lines = zip(VERILOG.splitlines(), mutant.text.splitlines(), strict=True)
+        assert [pair for pair in lines if len(set(pair)) > 1] == [
+            (f"  {mutant.before}", f"  {mutant.after}")
+        ]
+
+
+def test_python_is_changed_in_one_operator() -> None:
+    mutants = list(python_mutants(PYTHON))
+    assert [(mutant.kind, mutant.place, mutant.before, mutant.after) for mutant in mutants] == [
+        ("+", "line 2", "total = (x +", "total = (x -"),
+        (">=", "line 4", 'return total >= 2 and "a + b"', 'return total > 2 and "a + b"'),
+    ]
+    assert mutants[0].text == PYTHON.replace("(x +", "(x -")
 
 
 def unchanged() -> Mutant:
@@ -47,3 +93,16 @@ def test_verilog_that_fails_unchanged_is_refused(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Refusal) as refusal:
         sabotage.check_intact()
     assert str(refusal.value) == ("the unchanged Verilog does not pass (results); mend that first")
+
+
+@pytest.mark.parametrize(("caught_by", "code"), [("trace", 0), ("", 1)])
+def test_the_command_fails_where_a_change_is_not_caught(
+    caught_by: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Finding("Verilog", "part", "a + b", "a - b", caught_by)
+    monkeypatch.setattr(sabotage, "sabotage", lambda count, seed: iter([found]))
+    result = CliRunner().invoke(app, ["sabotage", "--json", str(tmp_path / "found.json")])
+    assert result.exit_code == code
+    assert result.stdout.splitlines()[-1] == f"{code} of 1 changes were not caught"
+    (told,) = json.loads((tmp_path / "found.json").read_text())
+    assert told["caught_by"] == caught_by

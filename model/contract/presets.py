@@ -63,6 +63,15 @@ def spoon() -> ChipConfig:
     )
 
 
+def spoon_fashion() -> ChipConfig:
+    """The same for Fashion-MNIST: rates that fall further, chosen on its last 10,000 images."""
+    return dataclasses.replace(
+        spoon(),
+        name="spoon-fashion",
+        learning=Learning(schedule=(0, 1, 3, 5, 7), lfsr_bits=24),
+    )
+
+
 def spoon_canonical() -> ChipConfig:
     """The same under DRTP as published: dense B, and a gate that is the activation's derivative."""
     return dataclasses.replace(
@@ -180,6 +189,7 @@ PRESETS: dict[str, Callable[[], ChipConfig]] = {
     "spoon": spoon,
     "spoon-canonical": spoon_canonical,
     "spoon-random": spoon_random,
+    "spoon-fashion": spoon_fashion,
     "spoon-lite": spoon_lite,
     "fc1-500": lambda: _fully_connected("fc1-500", 500, layers=1),
     "fc1-1000": lambda: _fully_connected("fc1-1000", 1000, layers=1),

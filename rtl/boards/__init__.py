@@ -2,6 +2,6 @@
 
 from rtl.boards.board import Board
 from rtl.boards.icebreaker import Icebreaker
-from rtl.boards.ulx3s import Ulx3s
+from rtl.boards.versa import Versa
 
-BOARDS: dict[str, type[Board]] = {board.name: board for board in (Icebreaker, Ulx3s)}
+BOARDS: dict[str, type[Board]] = {board.name: board for board in (Icebreaker, Versa)}

@@ -15,9 +15,13 @@ from rtl.boards.core import Core
 from rtl.spi import Spi
 from rtl.uart import Uart
 
-RESET_CYCLES = (
-    1023  #: after the clock is stable; iCE40's memories read as zero for their first 3 us
-)
+# Yosys's commands for memories as FPGAs have them. Amaranth gives every memory contents, which no
+# SPRAM can have and no chip needs: it clears what must be zero, and the host writes the rest. What
+# a word reads as while it is written is left open: a chip uses no such word.
+PLAIN_MEMORIES = "delete */t:$meminit_v2; setparam -set COLLISION_X_MASK 1'1 */t:$memrd_v2"
+
+#: Held after the clock is stable: memories of iCE40 read as zero for their first 3 us.
+RESET_CYCLES = 1023
 
 
 class Board(Elaboratable, ABC):

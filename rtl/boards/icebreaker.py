@@ -9,7 +9,7 @@ from amaranth_boards.icebreaker import ICEBreakerPlatform
 
 from model.contract.presets import preset
 from model.contract.transport import SPI_CYCLES
-from rtl.boards.board import Board
+from rtl.boards.board import PLAIN_MEMORIES, Board
 from rtl.spi import Spi
 
 OSCILLATOR_HZ = 12e6
@@ -26,11 +26,9 @@ HOST = Resource(
     Attrs(IO_STANDARD="SB_LVCMOS"),
 )
 
-# Amaranth gives every memory contents, which neither SPRAM nor the chip needs: the chip clears what
-# must be zero, and the host writes the rest. No word is read while it is written. Multipliers are
-# built from tables, since nextpnr knows no delay through those of the device.
-AFTER_READ = 'delete */t:$meminit_v2; setattr -set ram_style "huge" *.synapses.bank/m:cells'
-SYNTHESIS = "-device u -no-rw-check"
+IN_SPRAM = 'setattr -set ram_style "huge" *.synapses.bank/m:cells'
+# Multipliers are built from tables, since nextpnr knows no delay through those of the device.
+SYNTHESIS = "-device u"
 
 
 class Icebreaker(Board):
@@ -50,7 +48,10 @@ class Icebreaker(Board):
     def prepare(self) -> BuildPlan:
         platform = ICEBreakerPlatform()
         platform.add_resources([HOST])
-        options = {"script_after_read": AFTER_READ, "synth_opts": SYNTHESIS}
+        options = {
+            "script_after_read": f"{PLAIN_MEMORIES}; {IN_SPRAM}",
+            "synth_opts": SYNTHESIS,
+        }
         return platform.prepare(self, self.name, **options)
 
     def start_clock(self, m: Module, platform: Platform, clock: Signal) -> Signal:

@@ -1,56 +1,50 @@
-"""ULX3S with an ECP5 of 25,000 tables, the host by the USB port's serial line."""
-
-import dataclasses
+"""Lattice Versa ECP5-5G: an ECP5-5G with 45,000 tables, the host by the USB port's serial line."""
 
 from amaranth.build import Attrs, Pins, Platform, Resource, Subsignal
 from amaranth.build.run import BuildPlan
 from amaranth.hdl import Const, Instance, Module, Signal
 from amaranth.lib import io
-from amaranth_boards.ulx3s import ULX3S_25F_Platform
+from amaranth_boards.versa_ecp5_5g import VersaECP55GPlatform
 
 from model.contract.presets import preset
-from rtl.boards.board import Board
+from rtl.boards.board import PLAIN_MEMORIES, Board
 from rtl.uart import Uart
 
 BAUD = 1_000_000
-OSCILLATOR_HZ = 25_000_000
-MULTIPLIER, DIVIDER = 2, 12  #: the PLL's oscillator runs at both times the input: 600 MHz
+OSCILLATOR_HZ = 100_000_000
+# The PLL compares a fifth of the oscillator with a third of its output, a tenth of its own 600 MHz.
+INPUT_DIVIDER, MULTIPLIER, OUTPUT_DIVIDER = 5, 3, 10
 
 HOST = Resource(
     "host",
     0,
-    Subsignal("rx", Pins("M1")),
-    Subsignal("tx", Pins("L4")),
+    Subsignal("rx", Pins("C11")),
+    Subsignal("tx", Pins("A11")),
     Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP"),
 )
 
-# No memory needs initial contents, and no word is read while it is written.
-AFTER_READ = "delete */t:$meminit_v2"
-SYNTHESIS = "-no-rw-check"
 
+class Versa(Board):
+    """`spoon` as the preset has it: 16 lanes, all counters."""
 
-class Ulx3s(Board):
-    """`spoon` with eight lanes and all counters."""
-
-    name = "ulx3s"
-    nextpnr = ("nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6")
+    name = "versa"
+    nextpnr = ("nextpnr-ecp5", "--um5g-45k", "--package", "CABGA381", "--speed", "8")
     constraints = "lpf"
-    clock_hz = OSCILLATOR_HZ * MULTIPLIER
+    clock_hz = OSCILLATOR_HZ * MULTIPLIER / INPUT_DIVIDER
 
     def __init__(self) -> None:
-        self.config = dataclasses.replace(preset("spoon"), lanes=8)
+        self.config = preset("spoon")
         self.line = Uart(round(self.clock_hz / BAUD))
         self.line_says = f"{BAUD} baud, 8 bits, no parity, 1 stop bit, on the USB serial port"
 
     def prepare(self) -> BuildPlan:
-        platform = ULX3S_25F_Platform()
+        platform = VersaECP55GPlatform()
         platform.add_resources([HOST])
-        options = {"script_after_read": AFTER_READ, "synth_opts": SYNTHESIS}
-        return platform.prepare(self, self.name, **options)
+        return platform.prepare(self, self.name, script_after_read=PLAIN_MEMORIES)
 
     def start_clock(self, m: Module, platform: Platform, clock: Signal) -> Signal:
         locked = Signal()
-        oscillator = io.Buffer("i", platform.request("clk25", 0, dir="-"))
+        oscillator = io.Buffer("i", platform.request("clk100", 0, dir="-"))
         m.submodules.oscillator = oscillator
         m.submodules.pll = Instance(
             "EHXPLLL",
@@ -59,11 +53,11 @@ class Ulx3s(Board):
             a_MFG_ENABLE_FILTEROPAMP="1",
             a_MFG_GMCREF_SEL="2",
             p_FEEDBK_PATH="CLKOP",
-            p_CLKI_DIV=1,
+            p_CLKI_DIV=INPUT_DIVIDER,
             p_CLKFB_DIV=MULTIPLIER,
             p_CLKOP_ENABLE="ENABLED",
-            p_CLKOP_DIV=DIVIDER,
-            p_CLKOP_CPHASE=DIVIDER // 2 - 1,
+            p_CLKOP_DIV=OUTPUT_DIVIDER,
+            p_CLKOP_CPHASE=OUTPUT_DIVIDER // 2 - 1,
             p_CLKOP_FPHASE=0,
             i_CLKI=oscillator.i,
             i_CLKFB=clock,

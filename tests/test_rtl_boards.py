@@ -1,0 +1,108 @@
+"""rtl/boards: what a board hands to its tools, on the pins and at the clock that it states."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.contract.config import from_dict
+from model.contract.presets import preset
+from model.contract.transport import UART_CYCLES
+from rtl.boards import BOARDS, icebreaker, versa
+from sim.line import ROOT
+
+EACH = pytest.mark.parametrize("name", BOARDS)
+
+
+def command(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """What `python -m rtl.boards` did."""
+    program = [sys.executable, "-m", "rtl.boards", *arguments]
+    return subprocess.run(program, cwd=ROOT, input=given, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of all boards."""
+    folder = tmp_path_factory.mktemp("boards")
+    for name in BOARDS:
+        done = command("board", name, "--out", str(folder))
+        assert (done.returncode, done.stderr) == (0, "")
+    return folder
+
+
+@EACH
+def test_a_board_tells_what_it_is(written: Path, name: str) -> None:
+    board = BOARDS[name]()
+    about = json.loads((written / f"{name}.board.json").read_text())
+    assert from_dict(about["chip"]) == board.config
+    assert about["config_sha256"] == board.config.sha256
+    assert about["rule"] == "drtp"
+    assert about["clock_mhz"] * 1e6 == board.clock_hz
+    assert about["nextpnr"][0] in ("nextpnr-ice40", "nextpnr-ecp5")
+
+
+@EACH
+def test_the_script_opens_memories_of_the_design_and_maps_its_top(written: Path, name: str) -> None:
+    script = (written / f"{name}.ys").read_text()
+    assert re.search(
+        rf"^read_rtlil {name}\.il\ndelete .+\n *synth_\w+ .*-top {name}$", script, re.M
+    )
+    assert script.endswith(f"write_json {name}.json")
+    assert f"module \\{name}.core.chip\n" in (written / f"{name}.il").read_text()
+
+
+def test_the_host_of_the_icebreaker_is_on_pmod_1a(written: Path) -> None:
+    pins = dict(re.findall(r"set_io (\w+) (\w+)", (written / "icebreaker.pcf").read_text()))
+    host = {"cs": "4", "copi": "2", "cipo": "47", "sclk": "45"}
+    assert pins == {f"host_0__{pin}__io": place for pin, place in host.items()} | {
+        "clk12_0__io": "35"
+    }
+
+
+def test_the_host_of_the_versa_is_on_the_usb_serial_port(written: Path) -> None:
+    found = re.findall(r'LOCATE COMP "(\w+)" SITE "(\w+)"', (written / "versa.lpf").read_text())
+    assert dict(found) == {"host_0__rx__io": "C11", "host_0__tx__io": "A11", "clk100_0__p": "P3"}
+
+
+def test_clocks_are_what_they_must_be_and_inside_the_range_of_their_oscillators() -> None:
+    assert BOARDS["icebreaker"].clock_hz >= 20e6
+    assert BOARDS["versa"].clock_hz >= 50e6
+    assert 533e6 <= icebreaker.OSCILLATOR_HZ * icebreaker.MULTIPLIER <= 1066e6
+    assert 400e6 <= BOARDS["versa"].clock_hz * versa.OUTPUT_DIVIDER <= 800e6
+
+
+def test_the_serial_line_is_as_fast_as_it_says() -> None:
+    cycles = BOARDS["versa"].clock_hz / versa.BAUD
+    assert abs(round(cycles) / cycles - 1) < 0.01
+    assert cycles >= UART_CYCLES
+
+
+def test_only_the_weights_of_the_icebreaker_go_to_spram(written: Path) -> None:
+    design = (written / "icebreaker.il").read_text()
+    banks = re.findall(r"^module \\icebreaker\.(\S+\.synapses\.bank)$", design, re.M)
+    assert banks == ["core.chip.hidden1.synapses.bank", "core.chip.readout.synapses.bank"]
+    assert "*.synapses.bank/m:cells" in (written / "icebreaker.ys").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "pins"), [("spi", {"cs", "sclk", "copi", "cipo"}), ("uart", {"rx", "tx"})]
+)
+def test_a_core_has_the_pins_of_its_line_and_the_same_bytes_every_time(
+    line: str, pins: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "0")
+    choices = json.dumps(preset("tiny").to_dict())
+    first, second = (command("core", line, given=choices).stdout for _ in range(2))
+    assert first == second
+    (ports,) = re.findall(r"^module core\((.*?)\);", first, re.M | re.S)
+    assert set(re.findall(r"\w+", ports)) == pins | {"clk", "rst"}
+
+
+def test_an_unknown_board_is_refused(tmp_path: Path) -> None:
+    done = command("board", "papilio", "--out", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: there is no board 'papilio'; there are icebreaker, versa\n"
+    assert list(tmp_path.iterdir()) == []
