@@ -12,7 +12,7 @@ PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test verilog golden golden-check sabotage lint check bench fpga clean
+.PHONY: help sim test verilog golden golden-check sabotage rules report-cost lint check bench fpga clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,15 @@ golden-check: .venv/.installed  ## compare the model with golden/
 
 sabotage: .venv/.installed .venv/.icarus  ## change operators and bits one at a time: each must be caught
 	@$(PYTHON) -m sim sabotage
+
+rules: .venv/.installed  ## verify spoon and spoon-lite under every rule on 2,000 samples of MNIST
+	@set -e; for preset in spoon spoon-lite; do \
+	for rule in none shallow drtp drtp-scaled sdfa dfa; do \
+	echo "$$preset $$rule"; $(PYTHON) -m sim verify --preset $$preset --rule $$rule --data mnist \
+	--train 1500 --test 500 --stalls 0.3 --simulator $(SIM); done; done
+
+report-cost: .venv/.installed  ## what each rule costs: accuracy, cells, memory, clock, cycles, energy
+	@$(PYTHON) -m sim report-cost
 
 lint: .venv/.installed  ## check style and types
 	@.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy

@@ -109,7 +109,7 @@ def measure(
             chosen = rng.choice(len(data.y_test), SAMPLES, replace=False)
             images = data.x_test[chosen] * (rng.random(data.x_test[chosen].shape) < share)
             given = images.astype(np.uint8), data.y_test[chosen]
-            with BulkChip(emission, "verilator", waves=True, logging=False) as chip:
+            with BulkChip(emission, "verilator", logging=False, waves=True, brief=True) as chip:
                 chip.load(state)
                 words = [
                     sample_words(plain, image, int(label), learn)

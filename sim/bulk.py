@@ -28,7 +28,8 @@ class BulkChip:
     """A chip's emitted Verilog, compiled and out of reset; it keeps what it learns.
 
     Parameters: `emission` of the chip; the rest as `sim.observed` tells. With `logging` False
-    monitors are not read and traces stay empty, which is faster. Raises `Refusal` for a missing or
+    monitors are not read and traces stay empty, which is faster; `brief` is built sooner and runs
+    slower. Raises `Refusal` for a missing or
     unfit tool, and where the chip says that it is another.
     """
 
@@ -41,13 +42,16 @@ class BulkChip:
         seed: int = 0,
         logging: bool = True,
         waves: bool = False,
+        brief: bool = False,
     ) -> None:
         config = self.config = emission.config
         self.waves = BUILD / "waves" / f"{config.name}-{simulator}.vcd" if waves else None
         self._stalls = stalls
         self._boundaries = boundaries(config)
         monitors = [Monitor(boundary.port, boundary.port_bits) for boundary in self._boundaries]
-        library = build(simulator, emission.verilog, emission.top, monitors, waves=waves)
+        library = build(
+            simulator, emission.verilog, emission.top, monitors, waves=waves, brief=brief
+        )
         if self.waves:
             self.waves.parent.mkdir(parents=True, exist_ok=True)
         self._bench = Bench(

@@ -80,13 +80,15 @@ def build(
     monitors: Sequence[Monitor],
     *,
     waves: bool = False,
+    brief: bool = False,
     folder: Path = BUILD / "compiled",
 ) -> Path:
     """The shared object of a chip, from the text of its Verilog, built unless it is in `folder`.
 
+    `brief` is for a short run of much logic: built sooner, slower.
     Raises `Refusal` for a missing or unfit tool, and where the Verilog does not build.
     """
-    about = (tools.compiled_by(simulator), verilog, toplevel, monitors, waves)
+    about = (tools.compiled_by(simulator), verilog, toplevel, monitors, waves, brief)
     key = hashlib.sha256(repr(about).encode())
     for source in sorted(HARNESS.parent.glob("compiled_*")):
         key.update(source.read_bytes())
@@ -99,7 +101,7 @@ def build(
             if simulator == "cxxrtl" and not waves:
                 cut(Path(place) / "Vchip.cpp", Path(place) / "Vchip.h")
             (Path(place) / "ports.h").write_text(_ports(simulator, chip, monitors))
-            os.replace(tools.compile_shared(simulator, HARNESS, Path(place), waves), kept)
+            os.replace(tools.compile_shared(simulator, HARNESS, Path(place), waves, brief), kept)
     return kept
 
 

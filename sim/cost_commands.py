@@ -31,6 +31,9 @@ DataDir = Annotated[Path | None, typer.Option(help="Where data sets lie.")]
 Train = Annotated[int | None, typer.Option(help="Training samples (all).")]
 Seed = Annotated[int, typer.Option(help="Of all that is random.")]
 Json = Annotated[Path | None, typer.Option(help="Write the figures here.")]
+Record = Annotated[
+    bool, typer.Option("--record", help="Keep the figures in results/synthesis.json.")
+]
 
 
 def power(
@@ -65,10 +68,13 @@ def synth(
     rule: Rule = None,
     target: Annotated[str, typer.Option(help="up5k, ecp5 or cmos")] = "cmos",
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not look at build/.")] = False,
+    record: Record = False,
     json: Json = None,
 ) -> None:
     """Synthesise a chip: resources and clock on an FPGA, or standard cells and memory bits."""
     found = syntheses.synthesise(chosen(preset, config, rule), target, _say, fresh)
+    if record:
+        Figures.load().record([found])
     if json:
         write_json(json, found.to_dict())
     Console().print(syntheses.show(found))
@@ -149,24 +155,26 @@ def report_cost(
     epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 1,
     seed: Seed = 0,
     sweep: Annotated[
-        int | None, typer.Option(help="Sweep widths, lanes and rules, on so many samples each.")
-    ] = None,
+        int, typer.Option(help="Sweep widths, lanes and rules, on so many samples each.")
+    ] = 10_000,
+    record: Record = False,
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("build/cost"),
 ) -> None:
     """Tell what each rule costs: accuracy, cells, memory, clock, cycles and energy."""
     names = presets or list(report.PRESETS)
     loaded = load(data, data_dir=data_dir, seed=seed)
     sizes = train or len(loaded.y_train), test or len(loaded.y_test)
-    rows = report.measure(names, loaded, *sizes, epochs, seed, _say)
+    kept = Figures.load()
+    rows = report.measure(names, loaded, *sizes, epochs, seed, kept, _say)
     report.write(rows, out)
     Console().print(report.show(rows))
-    for sentence_ in report.changes(rows):
+    for sentence_ in report.changes(rows, kept):
         print(f"changed: {sentence_}")
-    if sweep:
-        figures = Figures.load(out / "synthesis.json")
-        points = pareto.sweep(names, loaded, sweep, sizes[1], seed, figures, _say)
-        note = f"{data}, one pass over {sweep:,} samples; cells estimated, energies by {_tables()}"
-        pareto.write(points, out, note)
+    if record:
+        kept.record([each for row in rows for each in (row.cells, row.fpga)])
+    points = pareto.sweep(names, loaded, sweep, sizes[1], seed, kept, _say)
+    note = f"{data}, one pass over {sweep:,} samples; cells estimated, energies by {_tables()}"
+    pareto.write(points, out, note)
     print(f"tables: {out}")
 
 

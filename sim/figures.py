@@ -4,14 +4,17 @@
 may move before it counts as changed.
 """
 
+import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from model.contract.artifact import write_json
+from model.contract.config import ChipConfig
+from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
-from sim.synth import Synthesis
+from sim.synth import Synthesis, key, restored
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
@@ -29,12 +32,6 @@ MARGINS = {
     "spram": 0.0,
     "fmax_mhz": 0.15,
 }
-
-_KEPT = (
-    *("name", "rule", "target", "device", "tools", "verilog_sha256"),
-    *("used", "available", "fmax_mhz", "slowest"),
-    *("cells", "flip_flops", "cells_um2", "memory_bits", "modules"),
-)
 
 
 class Figures:
@@ -58,19 +55,22 @@ class Figures:
         """One entry, or None."""
         return self._entries.get((name, rule, target))
 
+    def recall(self, config: ChipConfig, target: str) -> Synthesis | None:
+        """What was kept of a chip, if its Verilog, the flow and the tools are still the same."""
+        kept = self.find(config.name, rule_name(config), target)
+        return restored(kept) if kept and kept["key"] == key(config, target) else None
+
     def of_target(self, target: str) -> Iterator[dict[str, Any]]:
         """The entries of one target."""
         return (entry for key, entry in self._entries.items() if key[2] == target)
 
-    def keep(self, found: Synthesis) -> None:
-        """Put a result in the place of the one kept before."""
-        figures = found.to_dict()
-        entry = {name: figures[name] for name in _KEPT if figures.get(name) not in (None, {})}
-        self._entries[found.name, found.rule, found.target] = entry
-
-    def save(self) -> None:
-        """Write the file."""
-        entries = [self._entries[key] for key in sorted(self._entries)]
+    def record(self, results: Iterable[Synthesis]) -> None:
+        """Put results in the place of those kept before, and write the file."""
+        for found in results:
+            figures = dataclasses.asdict(found)
+            entry = {name: figure for name, figure in figures.items() if figure not in (None, {})}
+            self._entries[found.name, found.rule, found.target] = entry
+        entries = [self._entries[each] for each in sorted(self._entries)]
         write_json(self.path, {"margins": MARGINS, "figures": entries})
 
     def changes(self, found: Synthesis) -> list[str]:

@@ -73,7 +73,7 @@ def verify(
 ) -> dict[str, Any]:
     """Hold a netlist against the model, as `sim.verify` does a chip's Verilog: the figures."""
     began = time.perf_counter()
-    verification = Verification(mapped.config, given, run)
+    verification = Verification(mapped.config, given, dataclasses.replace(run, brief=True))
     verification.emission = mapped
     verification.go(watch)
     return verification.figures(time.perf_counter() - began)

@@ -1,7 +1,8 @@
 """What each rule costs: one table a chip, a row a rule, and a sweep over widths, lanes and rules.
 
-Everything in it is measured here: accuracy and counts on real data, cells, resources and clock by
-synthesis. Under the table stands where each column comes from.
+Accuracy and counts are measured on real data, cells by synthesis. Placing and routing takes minutes
+a chip: its figures are taken from `results/synthesis.json` where Verilog, flow and tools are those
+they were recorded with. Under the table stands where each column comes from.
 """
 
 import os
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from model.contract.artifact import write_json, write_text
+from model.contract.config import ChipConfig
 from model.contract.presets import RULES, preset
 from model.cost import overhead
 from model.cost_tables import MEMORY_BIT, TABLES
 from model.data import Dataset
 from model.technology import TARGET, area_scale
 from sim import cells
-from sim.figures import RESULTS, Figures
+from sim.figures import Figures
 from sim.power import Priced, Work, calibration, price, published, scope, work
 from sim.synth import ECP5, Synthesis, synthesise
 
@@ -61,11 +64,13 @@ def measure(
     test: int,
     epochs: int,
     seed: int,
+    kept: Figures,
     progress: Progress = lambda step: None,
 ) -> list[Row]:
     """Train, count, price and synthesise every preset under every rule, several at a time.
 
-    Raises `Refusal` where the data does not fit or a tool is missing.
+    What `kept` has of an FPGA is not routed again. Raises `Refusal` where the data does not fit or
+    a tool is missing.
     """
     chips = [(name, rule) for name in presets for rule in RULES]
     told = _numbered(progress, 3 * len(chips))
@@ -73,8 +78,8 @@ def measure(
     works: dict[tuple[str, str], Work] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = {
-            pool.submit(synthesise, preset(name, rule), target): (name, rule, target)
-            for target in ("ecp5", "cmos")  # the longest first
+            pool.submit(job, preset(name, rule)): (name, rule, target)
+            for target, job in (("ecp5", partial(_routed, kept)), ("cmos", _mapped))
             for name, rule in chips
         }
         for name, rule in chips:
@@ -94,6 +99,14 @@ def measure(
         )
         for name, rule in chips
     ]
+
+
+def _routed(kept: Figures, config: ChipConfig) -> Synthesis:
+    return kept.recall(config, "ecp5") or synthesise(config, "ecp5")
+
+
+def _mapped(config: ChipConfig) -> Synthesis:
+    return synthesise(config, "cmos")
 
 
 def _numbered(progress: Progress, steps: int) -> Progress:
@@ -210,7 +223,8 @@ def sources(rows: Sequence[Row]) -> list[str]:
         "memory kbit: all banks of model/contract/storage.py",
         f"area mm2: logic and memory bits of {MEMORY_BIT.um2} um2 each ({MEMORY_BIT.source}); no "
         "periphery, no wiring; + over the rule none",
-        f"Fmax: {ECP5.device}, after place and route ({tools})",
+        f"Fmax: {ECP5.device}, after place and route ({tools}); figures recorded in "
+        "results/synthesis.json stand while Verilog, flow and tools are the same",
         "cycles: work of the busiest stage, with its waits for a stage that has no queue, mean of "
         "the samples",
         f"nJ, {names}: energy proxy at {TARGET}, counters of those samples times each table "
@@ -288,20 +302,13 @@ def page(rows: Sequence[Row]) -> str:
 
 
 def write(rows: Sequence[Row], folder: Path) -> None:
-    """Write cost.json, cost.md and the figures of synthesis into a folder."""
+    """Write cost.json and cost.md into a folder."""
     write_json(folder / "cost.json", {"sources": sources(rows), "rows": figures(rows)})
     write_text(folder / "cost.md", page(rows))
-    kept = folder / "synthesis.json"
-    collected = Figures.load(kept) if kept.exists() else Figures(kept, [])
-    for row in rows:
-        collected.keep(row.cells)
-        collected.keep(row.fpga)
-    collected.save()
 
 
-def changes(rows: Sequence[Row]) -> list[str]:
-    """What differs from the figures kept in results/ by more than its margin."""
-    kept = Figures.load(RESULTS / "synthesis.json")
+def changes(rows: Sequence[Row], kept: Figures) -> list[str]:
+    """What differs from the figures kept by more than its margin."""
     found = [each for row in rows for each in (row.cells, row.fpga)]
     return [
         sentence

@@ -6,6 +6,7 @@ Figures of one run may be compared with each other; ratios travel between machin
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from rich.console import Group
 from rich.table import Table
 
 from model.contract.config import ChipConfig
+from model.contract.event import LEARN_AT, MARK_AT
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.contract.stages import stage_names
@@ -22,11 +24,16 @@ from model.engine import FastChip
 from model.plain import PlainChip
 from model.state import fresh
 from sim import bulk, cosim, tools
+from sim.compiled import Bench, Monitor, build
 
 ENGINE_SECONDS = 3.0  #: of measuring, after a warm-up that compiles
 PLAIN_SAMPLES = 40
 CHIP_SAMPLES = 300
 STREAM_BYTES = 1 << 28
+
+CORE = Path(__file__).parent / "speed_core.v"
+CORE_MONITORS = (Monitor("monitor_updates", 47),)
+CORE_SAMPLES, CORE_WORDS = 4000, 150
 
 #: Ways to run the Verilog: name, runner, simulator, samples that take it about some seconds.
 WAYS: tuple[tuple[str, Callable[..., Any], str, int], ...] = (
@@ -127,6 +134,42 @@ def simulators(name: str) -> list[Measured]:
     return [Measured(way, rate, rate / fastest) for way, rate in rates]
 
 
+def learning_core() -> list[Measured]:
+    """Clock cycles a second of one core for `speed_core.v`, learning on, its updates logged.
+
+    Both simulators are fed the same; `share` is that of the faster. Raises `Refusal` where they
+    differ in results, updates or cycles.
+    """
+    words = core_samples(CORE_SAMPLES, seed=0).reshape(-1)
+    rates, seen = [], []
+    for simulator in tools.COMPILED:
+        with core_bench(simulator) as bench:
+            began = time.process_time()
+            bench.feed(words)
+            rates.append(bench.cycles / (time.process_time() - began))
+            log = bench.log(0)
+            seen.append((bench.cycles, bench.results()[0].tobytes(), log.rows.tobytes()))
+    if seen[0] != seen[1]:
+        raise Refusal("the simulators differ on speed_core.v; rates of wrong results are no rates")
+    fastest = max(rates)
+    names = (f"compiled, {name}" for name in ("Verilator", "CXXRTL"))
+    return [Measured(name, rate, rate / fastest) for name, rate in zip(names, rates, strict=True)]
+
+
+def core_samples(count: int, seed: int) -> Words:
+    """Samples of `speed_core.v` (count, CORE_WORDS + 1): words of a row and a value, and a mark."""
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 1 << 16, (count, CORE_WORDS + 1), dtype=np.uint32)
+    words[:, -1] = 1 << MARK_AT | 1 << LEARN_AT | rng.integers(0, 256, count)
+    return words
+
+
+def core_bench(simulator: str) -> Bench:
+    """`speed_core.v`, compiled and out of reset."""
+    library = build(simulator, CORE.read_text(), CORE.stem, CORE_MONITORS)
+    return Bench(library, CORE_MONITORS)
+
+
 @dataclass(frozen=True)
 class Stage:
     """How a stage spends its cycles: shares of all cycles at work and held up."""
@@ -191,10 +234,12 @@ def _observe(config: ChipConfig, data: Dataset, learn: bool) -> Any:
 def report(simulated: str = "digits") -> tuple[Group, dict[str, Any]]:
     """Measure all; the tables to print, and the same figures for JSON."""
     found = engines()
+    core = learning_core()
     ways = simulators(simulated)
     chips = [chip_speed("spoon"), chip_speed("spoon-lite")]
     told = {
         "engines": [vars(figure) for figure in found],
+        "learning_core": [vars(figure) for figure in core],
         "simulators": {"preset": simulated, "ways": [vars(figure) for figure in ways]},
         "chips": [
             {**vars(chip), "overhead": chip.overhead, "stages": [vars(s) for s in chip.stages]}
@@ -203,6 +248,7 @@ def report(simulated: str = "digits") -> tuple[Group, dict[str, Any]]:
     }
     tables = (
         _rates("Model, one core", "images/s", "of the memory limit", found),
+        _rates("Verilog of a learning core, 4 lanes", "cycles/s of a core", "of the fastest", core),
         _rates(f"Verilog of {simulated}", "cycles/s", "of the fastest", ways),
         *(_chip_table(chip) for chip in chips),
     )

@@ -117,7 +117,7 @@ class Synthesis:
     name: str
     rule: str
     config_sha256: str
-    verilog_sha256: str
+    key: str  #: of all that the figures depend on: Verilog, flow, versions of tools
     target: str
     device: str
     tools: dict[str, str]
@@ -181,14 +181,15 @@ def synthesise(
     progress(f"{name}: Verilog")
     emission = emit(plain)
     versions = _versions(target)
-    kept = BUILD / "synth" / f"{config.name}-{target}-{_key(emission, target, versions)}.json"
+    found_key = _key(emission, target, versions)
+    kept = BUILD / "synth" / f"{config.name}-{target}-{found_key}.json"
     if kept.exists() and not fresh:
-        return _read(kept)
+        return restored(json.loads(kept.read_text()))
     about: dict[str, Any] = {
         "name": config.name,
         "rule": rule_name(config),
         "config_sha256": plain.sha256,
-        "verilog_sha256": hashlib.sha256(emission.verilog.encode()).hexdigest(),
+        "key": found_key,
         "target": target,
         "tools": versions,
     }
@@ -255,18 +256,32 @@ def _versions(target: str) -> dict[str, str]:
     return {name: tools.require(name).version for name in names}
 
 
+def key(config: ChipConfig, target: str) -> str:
+    """What the figures of a chip on a target would carry as their `key`."""
+    emission = emit(dataclasses.replace(config, counters=False))
+    return _key(emission, target, _versions(target))
+
+
 def _key(emission: Emission, target: str, versions: dict[str, str]) -> str:
-    """What a result depends on."""
-    flow = repr(FPGAS[target]) if target in FPGAS else cmos_script(emission, monitors=False)
-    parts = (emission.verilog, flow, Path(__file__).read_text(), repr(versions))
+    if target in FPGAS:
+        fpga = FPGAS[target]
+        flow = [*_mapping(emission, fpga), *_routing(fpga), pins(emission, fpga)]
+    else:
+        flow = _to_cells(emission)
+    parts = (emission.verilog, *flow, repr(versions))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _read(path: Path) -> Synthesis:
-    figures = json.loads(path.read_text())
-    if figures["slowest"] is not None:
-        figures["slowest"] = tuple(figures["slowest"])
-    return Synthesis(**figures)
+def restored(figures: dict[str, Any]) -> Synthesis:
+    """A result that was kept as plain values."""
+    known = {
+        each.name: figures[each.name]
+        for each in dataclasses.fields(Synthesis)
+        if each.name in figures
+    }
+    if known.get("slowest") is not None:
+        known["slowest"] = tuple(known["slowest"])
+    return Synthesis(**known)
 
 
 def _opened(emission: Emission, monitors: bool) -> list[str]:
@@ -287,10 +302,9 @@ def _run_yosys(commands: list[str], folder: Path, *made: str) -> None:
 # Field-programmable gate arrays
 
 
-def _fpga(emission: Emission, fpga: Fpga, folder: Path, progress: Progress) -> dict[str, Any]:
-    progress("mapping")
-    (folder / "pins.v").write_text(pins(emission, fpga))
-    commands = [
+def _mapping(emission: Emission, fpga: Fpga) -> list[str]:
+    """Commands of Yosys."""
+    return [
         *_opened(emission, monitors=False),
         "delete */t:$meminit*",
         f"{fpga.synthesis} -top {emission.top}",
@@ -300,17 +314,27 @@ def _fpga(emission: Emission, fpga: Fpga, folder: Path, progress: Progress) -> d
         "flatten",
         "write_json mapped.json",
     ]
-    _run_yosys(commands, folder, "stat.json", "mapped.json")
+
+
+def _routing(fpga: Fpga) -> list[str]:
+    """Arguments of nextpnr."""
+    arguments = [*fpga.options, "--json", "mapped.json", "--report", "report.json"]
+    arguments += ["--log", "log", "--quiet", "--freq", str(fpga.asked_mhz)]
+    return [*arguments, "--timing-allow-fail"]
+
+
+def _fpga(emission: Emission, fpga: Fpga, folder: Path, progress: Progress) -> dict[str, Any]:
+    progress("mapping")
+    (folder / "pins.v").write_text(pins(emission, fpga))
+    _run_yosys(_mapping(emission, fpga), folder, "stat.json", "mapped.json")
     mapped = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
     counted = {
         name: sum(count for kind, count in mapped.items() if re.fullmatch(pattern, kind))
         for name, pattern in fpga.counts.items()
     }
     progress("placing and routing")
-    arguments = [*fpga.options, "--json", "mapped.json", "--report", "report.json"]
-    arguments += ["--log", "log", "--quiet", "--freq", str(fpga.asked_mhz), "--timing-allow-fail"]
     try:
-        tools.call(tools.require(fpga.nextpnr), arguments, folder)
+        tools.call(tools.require(fpga.nextpnr), _routing(fpga), folder)
     except Refusal:
         found = _utilisation((folder / "log").read_text())
         figures = _resources(emission, fpga, found, counted)
@@ -452,15 +476,19 @@ def cmos_script(emission: Emission, monitors: bool) -> str:
     )
 
 
-def _cells(emission: Emission, folder: Path, progress: Progress) -> dict[str, Any]:
-    progress("mapping")
-    (folder / "cells.lib").write_bytes(cells.liberty().read_bytes())
-    commands = [
+def _to_cells(emission: Emission) -> list[str]:
+    """Commands of Yosys."""
+    return [
         "read_verilog chip.v",
         cmos_script(emission, monitors=False),
         "tee -q -o stat.json stat -json -liberty cells.lib -hierarchy",
     ]
-    _run_yosys(commands, folder, "stat.json")
+
+
+def _cells(emission: Emission, folder: Path, progress: Progress) -> dict[str, Any]:
+    progress("mapping")
+    (folder / "cells.lib").write_bytes(cells.liberty().read_bytes())
+    _run_yosys(_to_cells(emission), folder, "stat.json")
     stat = json.loads((folder / "stat.json").read_text())
     kinds = {kind: int(each["count"]) for kind, each in stat["design"]["num_cells_by_type"].items()}
     boxes = kinds.pop(f"{emission.top}_memory", 0)

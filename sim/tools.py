@@ -336,6 +336,7 @@ _OBJECTS = VENV / "objects"
 _SHARED = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-I.")
 # Whole registers read from where parts of them were just written stall a processor: no vectors.
 _FAST = ("-O3", "-march=native", "-fno-tree-vectorize", "-fno-store-merging")
+_BRIEF = ("-O1",)  # for what runs so briefly that compiling takes longest
 
 # Merging like cells halves the work of a cycle but joins nets into false loops: nets are split.
 # Stronger passes make parts of one net registers, which again costs more evaluations a cycle.
@@ -355,7 +356,7 @@ def compiled_by(simulator: str) -> str:
     names = (simulator, "g++", *(("yosys",) if simulator == "cxxrtl" else ()))
     versions = [f"{name} {require(name).version}" for name in names]
     processor = call(compiler(), ["-march=native", "-Q", "--help=target"])
-    return "\n".join([*versions, *_SHARED, *_FAST, _CXXRTL_PASSES, processor])
+    return "\n".join([*versions, *_SHARED, *_FAST, *_BRIEF, _CXXRTL_PASSES, processor])
 
 
 def translate(simulator: str, verilog: str, toplevel: str, folder: Path, waves: bool) -> str:
@@ -368,7 +369,7 @@ def translate(simulator: str, verilog: str, toplevel: str, folder: Path, waves: 
     source.write_text(verilog)
     if simulator == "verilator":
         options = ["--cc", "--no-timing", "--x-initial", "unique", "--x-assign", "unique", "-O3"]
-        options += ["--trace-vcd"] if waves else []
+        options += ["--trace-vcd", "--trace-underscore"] if waves else []
         options += [*_waived(), "--top-module", toplevel, "--prefix", "Vchip", "--Mdir", "."]
         call(require("verilator"), [*options, source.name], folder)
         return "Vchip"
@@ -381,11 +382,14 @@ def translate(simulator: str, verilog: str, toplevel: str, folder: Path, waves: 
     return "cxxrtl_design::p_" + toplevel.replace("_", "__")
 
 
-def compile_shared(simulator: str, harness: Path, folder: Path, waves: bool) -> Path:
+def compile_shared(
+    simulator: str, harness: Path, folder: Path, waves: bool, brief: bool = False
+) -> Path:
     """Compile what `translate` left in `folder` and a C++ harness into a shared object.
 
     The harness finds the files in `folder` and beside itself; WAVES is defined for it where waves
-    are asked for. Raises `Refusal` where anything does not compile.
+    are asked for. `brief` compiles sooner what then runs slower. Raises `Refusal` where anything
+    does not compile.
     """
     sources = [*sorted(folder.glob("Vchip*.cpp")), harness]
     if simulator == "verilator":
@@ -398,19 +402,19 @@ def compile_shared(simulator: str, harness: Path, folder: Path, waves: bool) -> 
     flags = [*_SHARED, f"-I{harness.parent}", *(f"-I{path}" for path in includes)]
     flags += ["-DNDEBUG", *(["-DWAVES"] if waves else [])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = [pool.submit(_compile, source, flags, folder) for source in sources]
+        jobs = [pool.submit(_compile, source, flags, folder, brief) for source in sources]
         objects = [job.result() for job in jobs]
     target = folder / "chip.so"
     call(compiler(), ["-shared", "-o", target.name, *objects, "-lpthread"], folder)
     return target
 
 
-def _compile(source: Path, flags: Sequence[str], folder: Path) -> str:
-    """Compile a source in `folder`; what runs once a run or less is not optimised."""
-    rarely = source.stem.endswith("__Slow") or source.stem.startswith("verilated")
+def _compile(source: Path, flags: Sequence[str], folder: Path, brief: bool) -> str:
+    """Compile a source in `folder`; what runs briefly, or once a run or less, is not optimised."""
+    rarely = brief or source.stem.endswith("__Slow") or source.stem.startswith("verilated")
     target = f"{source.stem}.o"
     through = Tool("g++", Path(sys.executable), "")
-    command = [compiler().path, *(("-O1",) if rarely else _FAST), *flags, "-c", "-o", target]
+    command = [compiler().path, *(_BRIEF if rarely else _FAST), *flags, "-c", "-o", target]
     call(through, ["-I", _OBJCACHE, _OBJECTS, *command, source], folder)
     return target
 

@@ -129,6 +129,7 @@ class Run:
     cocotb: bool = False
     checkpoint: Path | None = None
     resume: bool = False
+    brief: bool = False  #: built sooner, slower to run: for much logic and few samples
 
     @property
     def by_cocotb(self) -> bool:
@@ -191,7 +192,12 @@ class Verification:
             )  # fmt: skip
             return
         with BulkChip(
-            self.emission, run.simulator, stalls=run.stalls, seed=given.seed, waves=run.waves
+            self.emission,
+            run.simulator,
+            stalls=run.stalls,
+            seed=given.seed,
+            waves=run.waves,
+            brief=run.brief,
         ) as chip:
             chip.load(self.hardware)
             for part in self._parts(CHUNK_SAMPLES):

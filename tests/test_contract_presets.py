@@ -31,13 +31,14 @@ def test_sizes_are_those_of_the_issue_and_the_paper() -> None:
     assert sizes("conv-cifar") == (8 * 8 * 256, 1000, 1000, 10)
 
 
-def test_the_light_chip_multiplies_nothing_on_the_way_forward() -> None:
-    """Its kernels, hidden activations and the bias are +1, 0 or -1."""
+def test_the_light_chip_multiplies_in_its_hidden_layer_alone() -> None:
+    """Its kernels, hidden activations and the bias are +1, 0 or -1; its features are bytes."""
     config = preset("spoon-lite")
     assert config.conv_shapes[0].kernel.span == range(-1, 2)
     assert config.hidden[0].activation is Activation.SIGN
     assert config.layer_shapes[-1].value.span == range(-1, 2)
     assert config.bias_code == 1
+    assert config.layer_shapes[0].value.bits == 8
 
 
 def test_canonical_drtp_has_a_dense_projection_and_a_box_gate() -> None:

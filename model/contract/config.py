@@ -44,7 +44,7 @@ class Activation(StrEnum):
     """Saturating activation of a hidden neuron."""
 
     TANH = "tanh"  #: hard tanh: shift, then saturate
-    SIGN = "sign"  #: +1 from zero upwards, -1 below: no multiplier in the next layer
+    SIGN = "sign"  #: +1 from zero upwards, -1 below: the next layer adds and subtracts
 
 
 class Gate(StrEnum):

@@ -91,7 +91,10 @@ def spoon_random() -> ChipConfig:
 
 
 def spoon_lite() -> ChipConfig:
-    """No multiplier in the forward path: 2-bit pixels, ternary kernels, sign-only hidden layer."""
+    """2-bit pixels, ternary kernels, sign-only hidden layer.
+
+    Convolution and readout add and subtract; only the hidden layer multiplies, features by weights.
+    """
     return ChipConfig(
         name="spoon-lite",
         height=28,
@@ -147,16 +150,17 @@ def conv_mnist() -> ChipConfig:
     )
 
 
-def conv_cifar() -> ChipConfig:
-    """The paper's CONV network for CIFAR-10: 64 and 256 kernels 3 x 3, two hidden layers."""
+def _conv_cifar(name: str, kernels: tuple[int, int], neurons: int) -> ChipConfig:
+    """The paper's CONV network for CIFAR-10: two stages of kernels 3 x 3, two hidden layers."""
+    first, second = kernels
     return ChipConfig(
-        name="conv-cifar",
+        name=name,
         height=32,
         width=32,
         channels=3,
         conv=(
             Conv(
-                kernels=64,
+                kernels=first,
                 size=3,
                 padding=1,
                 pool=2,
@@ -165,7 +169,7 @@ def conv_cifar() -> ChipConfig:
                 bank="random",
             ),
             Conv(
-                kernels=256,
+                kernels=second,
                 size=3,
                 padding=1,
                 pool=2,
@@ -175,8 +179,8 @@ def conv_cifar() -> ChipConfig:
             ),
         ),
         hidden=(
-            Hidden(neurons=1000, shift=10, rate_shift=7, threshold=1 << 16),
-            Hidden(neurons=1000, shift=4, rate_shift=7, threshold=1 << 14),
+            Hidden(neurons=neurons, shift=10, rate_shift=7, threshold=1 << 16),
+            Hidden(neurons=neurons, shift=4, rate_shift=7, threshold=1 << 14),
         ),
         readout=Readout(classes=10, shift=11, rate_shift=13),
         lanes=20,
@@ -195,8 +199,10 @@ PRESETS: dict[str, Callable[[], ChipConfig]] = {
     "fc1-1000": lambda: _fully_connected("fc1-1000", 1000, layers=1),
     "fc2-500": lambda: _fully_connected("fc2-500", 500, layers=2),
     "fc2-1000": lambda: _fully_connected("fc2-1000", 1000, layers=2),
+    "fc2-narrow": lambda: _fully_connected("fc2-narrow", 60, layers=2),
     "conv-mnist": conv_mnist,
-    "conv-cifar": conv_cifar,
+    "conv-cifar": lambda: _conv_cifar("conv-cifar", (64, 256), 1000),
+    "conv-cifar-narrow": lambda: _conv_cifar("conv-cifar-narrow", (8, 20), 40),
 }
 
 RULES = ("none", "shallow", "drtp", "drtp-scaled", "sdfa", "dfa")
