@@ -20,6 +20,7 @@ import numpy as np
 
 from model.contract.artifact import write_text
 from model.contract.config import ChipConfig
+from model.contract.refusal import Refusal
 from model.contract.stages import stage_names
 from model.cost import bill
 from model.cost_actions import Part
@@ -119,6 +120,8 @@ def measure(
             if chip.waves is None:
                 raise AssertionError("waves were asked for")
             found = toggles(chip.waves, stage_names(plain), kind == "gates")
+            if not found.all:
+                raise Refusal(f"{chip.waves} shows no toggle: its correlation would be none")
             points.append(_point(plain, state, given, kind, share, draw, learn, found))
     return points
 
@@ -208,14 +211,16 @@ def toggles(waves: Path, stages: tuple[str, ...], drivers_only: bool) -> Toggles
     """Toggles of every net in a VCD file, each bit of each net counted once.
 
     Nets are told apart by their code, which all names of a net share. Contents of memories are no
-    nets. `drivers_only` counts the outputs of standard cells alone: the nets of a netlist.
+    nets. `drivers_only` counts the outputs of standard cells alone: the nets of a netlist, which is
+    flat, so all of it is "rest".
     """
     header, _, body = waves.read_bytes().partition(b"$enddefinitions $end\n")
     nets = _nets(header.decode(), stages, drivers_only)
     # The first moment holds the values at the start: no toggles.
     moments = [match.start() for match in re.finditer(rb"^#", body, re.MULTILINE)]
     first, rest = body[: moments[1]], body[moments[1] :]
-    counted: Counter[str] = Counter(dict.fromkeys((*stages, "rest"), 0))
+    places = ("rest",) if drivers_only else (*stages, "rest")
+    counted: Counter[str] = Counter(dict.fromkeys(places, 0))
     values: dict[bytes, int] = {}
     for line in first.splitlines():
         if line[:1] == b"b":

@@ -172,7 +172,7 @@ def fitted(figures: Figures) -> Fit:
     if len(rows) < 2 * len(DEMANDS):
         raise Refusal(
             f"{figures.path} holds {len(rows)} chips in cells, too few to estimate from; "
-            f"run `python -m sim report-cost`"
+            f"run `python -m sim report-cost --record`"
         )
     scaled = demands / area[:, None]
     errors = []

@@ -47,9 +47,14 @@ class Figures:
         try:
             return cls(path, json.loads(path.read_text())["figures"])
         except OSError as error:
-            raise Refusal(f"cannot read {path}: {error.strerror}") from error
+            raise Refusal(
+                f"cannot read {path}: {error.strerror}; restore it from the project's history"
+            ) from error
         except (ValueError, KeyError) as error:
-            raise Refusal(f"{path} holds no figures of synthesis: {error}") from error
+            raise Refusal(
+                f"{path} holds no figures of synthesis: {error}; restore it from the project's "
+                "history"
+            ) from error
 
     def find(self, name: str, rule: str, target: str) -> dict[str, Any] | None:
         """One entry, or None."""

@@ -11,10 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING, Any
 
 from model.contract.artifact import write_text, writing
 from model.contract.config import ChipConfig
@@ -26,6 +23,9 @@ from sim import cells
 from sim.estimate import estimate
 from sim.figures import Figures
 from sim.power import price, work
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WIDTHS = (32, 64, 128, 256)
 LANES = (8, 16, 32)
@@ -145,6 +145,8 @@ def write(points: Sequence[Point], folder: Path, note: str) -> None:
 
 def draw(points: Sequence[Point], path: Path, note: str) -> None:
     """Accuracy against energy, and against area; the front as a line."""
+    import matplotlib.pyplot as plt  # slow to import, and no other command draws
+
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5), sharey=True, layout="constrained")
     _panel(left, points, lambda point: point.middle_nj, "energy proxy of a learned sample, nJ")
     for point in points:
@@ -158,8 +160,10 @@ def draw(points: Sequence[Point], path: Path, note: str) -> None:
     plt.close(figure)
 
 
-def _panel(axes: Axes, points: Sequence[Point], cost: Callable[[Point], float], label: str) -> None:
-    colours = dict(zip(SWEPT, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
+def _panel(
+    axes: "Axes", points: Sequence[Point], cost: Callable[[Point], float], label: str
+) -> None:
+    colours = {rule: f"C{number}" for number, rule in enumerate(SWEPT)}
     marks = dict(zip(dict.fromkeys(p.preset for p in points), "o^sD", strict=False))
     for name, rule in dict.fromkeys((p.preset, p.rule) for p in points):
         chosen = [p for p in points if (p.preset, p.rule) == (name, rule)]

@@ -230,7 +230,7 @@ def sources(rows: Sequence[Row]) -> list[str]:
         f"nJ, {names}: energy proxy at {TARGET}, counters of those samples times each table "
         "(`python -m sim power` lists them); + of a learned sample over a classification by the "
         "rule none",
-        *(f"table {line}" for line in _published(rows)),
+        *_published(rows),
         scope(first.work, TARGET),
     ]
     return lines
@@ -240,8 +240,8 @@ def _published(rows: Sequence[Row]) -> Iterator[str]:
     """The fitted factors, and the published overheads to hold against ours."""
     for table, factor in _factors(rows).items():
         yield (
-            f"{table}: {factor:.2f} times these energies is the published 313 nJ a classification "
-            "for spoon with drtp; fitted, overheads do not change"
+            f"table {table}: {factor:.2f} times these energies is the published 313 nJ a "
+            "classification for spoon with drtp; fitted, overheads do not change"
         )
     area, power = (published(f"{what} overhead of learning on chip") for what in ("area", "power"))
     yield f"published for the processor: learning on chip takes {power} % power, {area} % area"

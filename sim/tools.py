@@ -338,6 +338,10 @@ _SHARED = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-I.
 _FAST = ("-O3", "-march=native", "-fno-tree-vectorize", "-fno-store-merging")
 _BRIEF = ("-O1",)  # for what runs so briefly that compiling takes longest
 
+_VERILATING = ("--cc", "--no-timing", "--x-initial", "unique", "--x-assign", "unique", "-O3")
+# Nets that synthesis named begin with an underscore: without them a netlist would show no toggle.
+_TRACING = ("--trace-vcd", "--trace-underscore")
+
 # Merging like cells halves the work of a cycle but joins nets into false loops: nets are split.
 # Stronger passes make parts of one net registers, which again costs more evaluations a cycle.
 _CXXRTL_PASSES = (
@@ -356,7 +360,8 @@ def compiled_by(simulator: str) -> str:
     names = (simulator, "g++", *(("yosys",) if simulator == "cxxrtl" else ()))
     versions = [f"{name} {require(name).version}" for name in names]
     processor = call(compiler(), ["-march=native", "-Q", "--help=target"])
-    return "\n".join([*versions, *_SHARED, *_FAST, *_BRIEF, _CXXRTL_PASSES, processor])
+    flags = [*_SHARED, *_FAST, *_BRIEF, *_VERILATING, *_TRACING, _CXXRTL_PASSES]
+    return "\n".join([*versions, *flags, processor])
 
 
 def translate(simulator: str, verilog: str, toplevel: str, folder: Path, waves: bool) -> str:
@@ -368,9 +373,8 @@ def translate(simulator: str, verilog: str, toplevel: str, folder: Path, waves: 
     source = folder / "chip.v"
     source.write_text(verilog)
     if simulator == "verilator":
-        options = ["--cc", "--no-timing", "--x-initial", "unique", "--x-assign", "unique", "-O3"]
-        options += ["--trace-vcd", "--trace-underscore"] if waves else []
-        options += [*_waived(), "--top-module", toplevel, "--prefix", "Vchip", "--Mdir", "."]
+        options = [*_VERILATING, *(_TRACING if waves else ()), *_waived()]
+        options += ["--top-module", toplevel, "--prefix", "Vchip", "--Mdir", "."]
         call(require("verilator"), [*options, source.name], folder)
         return "Vchip"
     debug = "-g4" if waves else "-g0"
