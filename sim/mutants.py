@@ -52,25 +52,37 @@ _CONSTANT = re.compile(r"(?P<bits>\d+)'h(?P<digits>[0-9a-f]+)")
 def verilog_mutants(text: str) -> Iterator[Mutant]:
     """Every change of one operator in an assignment, and of the lowest bit of its constants.
 
-    Left out are changes that change nothing: of values at reset, which the first cycles overwrite,
-    of operations with zero, and of sums whose sign does not matter in the bits that are kept.
+    Yosys writes an operator once for each use of its value: what a module assigns several times
+    changes everywhere. Left out are changes that change nothing: of values at reset, which the
+    first cycles overwrite, of operations with zero, and of sums whose sign does not matter in the
+    bits that are kept.
     """
     lines = text.splitlines(keepends=True)
-    module, bits = "", 1
+    for (module, value), uses in _assigned(lines).items():
+        for kind, other in _values(value, max(bits for _, bits in uses)):
+            changed = lines.copy()
+            for number, _ in uses:
+                changed[number] = lines[number].replace(f"= {value};", f"= {other};")
+            first = uses[0][0]
+            before, after = lines[first].strip(), changed[first].strip()
+            yield Mutant(kind, module, before, after, "".join(changed))
+
+
+def _assigned(lines: list[str]) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """Module and expression -> lines that assign it, and the bits that each keeps."""
+    module = ""
     widths: dict[str, int] = {}
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for number, line in enumerate(lines):
-        if found := _MODULE.match(line):
-            module, widths = found["name"], {}
-        elif found := _WIRE.match(line):
-            widths[found["name"].rstrip(";")] = int(found["high"] or 0) + 1
+        if begins := _MODULE.match(line):
+            module, widths = begins["name"], {}
+        elif wire := _WIRE.match(line):
+            widths[wire["name"].rstrip(";")] = int(wire["high"] or 0) + 1
         assign = _ASSIGN.match(line)
-        if not assign or "rst ?" in line:
-            continue
-        bits = widths.get(assign["target"], 1)
-        for kind, value in _values(assign["value"], bits):
-            after = line.replace(f"= {assign['value']};", f"= {value};")
-            changed = "".join([*lines[:number], after, *lines[number + 1 :]])
-            yield Mutant(kind, module, line.strip(), after.strip(), changed)
+        if assign and "rst ?" not in line:
+            use = number, widths.get(assign["target"], 1)
+            found.setdefault((module, assign["value"]), []).append(use)
+    return found
 
 
 def _values(value: str, bits: int) -> Iterator[tuple[str, str]]:

@@ -124,14 +124,20 @@ def emission() -> Emission:
 
 @cache
 def expected() -> Run:
-    """The model's run: images, malformed events, saturated potentials, sums, scores and weights."""
+    """The model's run: images, malformed events, saturated potentials, sums, scores and weights.
+
+    The faint images end it: their small steps take weights to the very ends of their format.
+    """
     state = extreme(VICTIM, fresh(VICTIM, 0), share=0.5)
+    for layer in VICTIM.layer_shapes:  # the code that only a host can write
+        state.banks[f"{layer.name}.weights"][1::3] = layer.weight.low - 1
     samples = [
         *random_samples(VICTIM, 6, seed=1),
         *malformed_samples(VICTIM, 8, seed=2),
         *repeated_samples(VICTIM, 20),
         np.array([pack_mark(Mark(1, True))], dtype=np.uint32),
         *random_samples(VICTIM, 6, seed=3, density=1.0),
+        *random_samples(VICTIM, 18, seed=4, density=1.0, brightest=40),
     ]
     return run_model(VICTIM, state, samples)
 

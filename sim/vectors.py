@@ -65,13 +65,15 @@ def run_model(config: ChipConfig, state: State, samples: Sequence[Words]) -> Run
     return run
 
 
-def random_samples(config: ChipConfig, count: int, seed: int, density: float = 0.5) -> list[Words]:
+def random_samples(
+    config: ChipConfig, count: int, seed: int, density: float = 0.5, brightest: int = 255
+) -> list[Words]:
     """Samples of random pixels, a share of them not zero; two of three are to be learned."""
     rng = np.random.default_rng(seed)
     size = (config.height, config.width, config.channels)
     samples = []
     for place in range(count):
-        image = np.where(rng.random(size) < density, rng.integers(1, 256, size), 0)
+        image = np.where(rng.random(size) < density, rng.integers(1, brightest + 1, size), 0)
         label, rate = int(rng.integers(config.readout.classes)), place % config.rate_steps
         samples.append(sample_words(config, image.astype(np.uint8), label, place % 3 != 2, rate))
     return samples
