@@ -6,11 +6,23 @@ The layouts are those of `model.contract.storage`. A word is shown as a row of l
 import numpy as np
 
 from model.arith import Codes
+from model.contract.refusal import Refusal
 from model.contract.storage import Bank
 
 
 def to_words(bank: Bank, array: Codes) -> Codes:
-    """A bank's logical array as (words, lanes) codes; lanes beyond the array are zero."""
+    """A bank's logical array as (words, lanes) codes; lanes beyond the array are zero.
+
+    Raises `Refusal` where a code lies outside the bank's format: what a chip does with the one that
+    a symmetric format leaves out is not defined.
+    """
+    code = bank.code
+    outside = array[(array < code.low) | (array > code.high)]
+    if outside.size:
+        raise Refusal(
+            f"{bank.name} holds {outside[0]}, which is outside {code.low} to {code.high}; "
+            "saturate it"
+        )
     kind = bank.name.rsplit(".", 1)[1]
     if kind == "kernels":
         array = array.transpose(1, 2, 3, 0)

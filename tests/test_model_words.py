@@ -5,6 +5,7 @@ import pytest
 
 from model.contract.config import ChipConfig
 from model.contract.presets import preset
+from model.contract.refusal import Refusal
 from model.contract.storage import Bank, host_banks
 from model.state import bank_shapes, fresh
 from model.words import from_chunks, from_words, to_chunks, to_words
@@ -91,3 +92,15 @@ def test_a_fresh_state_survives_the_host_bus(config: ChipConfig) -> None:
         array = fresh(config, 2).banks[bank.name]
         chunks = to_chunks(bank, to_words(bank, array))
         assert (from_words(bank, from_chunks(bank, chunks), array.shape) == array).all()
+
+
+def test_a_code_outside_its_format_is_refused() -> None:
+    config = preset("tiny")
+    (bank,) = (bank for bank in host_banks(config) if bank.name == "hidden1.weights")
+    weights = fresh(config, 0).banks[bank.name]
+    weights[3, 5] = -128
+    with pytest.raises(Refusal) as refusal:
+        to_words(bank, weights)
+    assert str(refusal.value) == (
+        "hidden1.weights holds -128, which is outside -127 to 127; saturate it"
+    )
