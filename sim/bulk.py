@@ -29,8 +29,8 @@ class BulkChip:
 
     Parameters: `emission` of the chip; the rest as `sim.observed` tells. With `logging` False
     monitors are not read and traces stay empty, which is faster; `brief` is built sooner and runs
-    slower. Raises `Refusal` for a missing or
-    unfit tool, and where the chip says that it is another.
+    slower. Raises `Refusal` for a missing or unfit tool, and where the chip says that it is
+    another.
     """
 
     def __init__(

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from model.contract.refusal import Refusal
-from model.cost_tables import Source
+from model.cost_tables import MEMORY_BIT, Source
+from model.technology import TARGET, area_scale
 from sim import debian, tools
 
 SOURCE = Source(
@@ -21,6 +22,16 @@ NODE_NM = 180
 
 PACKAGE = "qflow-tech-osu018"
 _PLACE = "usr/share/qflow/tech/osu018/osu018_stdcells.lib"
+
+
+def logic_um2(cells_um2: float) -> float:
+    """Area of cells carried to the target node of `model.technology`."""
+    return cells_um2 * area_scale(NODE_NM, TARGET.node_nm)
+
+
+def chip_um2(cells_um2: float, memory_bits: int) -> float:
+    """Area of cells and of bit cells together in that node."""
+    return logic_um2(cells_um2) + memory_bits * MEMORY_BIT.at_um2(TARGET.node_nm)
 
 
 @cache

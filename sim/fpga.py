@@ -22,6 +22,7 @@ from model.contract.refusal import Refusal
 from sim import tools
 from sim.compiled import BUILD
 from sim.line import ROOT, board_files
+from sim.synth import utilisation
 
 FIGURES = ROOT / "results" / "boards.json"
 USED_MARGIN = 0.05  #: by which a resource may grow over what was recorded
@@ -173,12 +174,10 @@ def route(board: str, progress: Progress = lambda step: None) -> Routed:
 
 def check_fits(board: str, family: Family, log: str) -> None:
     """Raise `Refusal` naming every resource of which nextpnr's log says there is too little."""
-    rows = re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", log, re.MULTILINE)
-    found = {kind: (int(used), int(available)) for kind, used, available in rows}
     names = {kind: name for name, kind in family.resources.items()}
     short = [
         f"{used} of {available} {names.get(kind, kind)}, {used - available} too many"
-        for kind, (used, available) in found.items()
+        for kind, (used, available) in utilisation(log).items()
         if used > available
     ]
     if short:

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from model.contract.artifact import write_text, writing
 from model.contract.config import ChipConfig
 from model.contract.presets import preset, rule_name
-from model.cost_tables import MEMORY_BIT
 from model.data import Dataset
-from model.technology import TARGET, area_scale
+from model.technology import TARGET
 from sim import cells
 from sim.estimate import estimate
 from sim.figures import Figures
@@ -109,8 +108,7 @@ def _point(
 ) -> Point:
     done = work(config, data, train, test, seed, 1)
     estimated = estimate(config, figures)
-    logic = estimated.cells_um2 * area_scale(cells.NODE_NM, TARGET.node_nm)
-    memory = sum(estimated.memory_bits.values()) * MEMORY_BIT.at_um2(TARGET.node_nm)
+    area_um2 = cells.chip_um2(estimated.cells_um2, sum(estimated.memory_bits.values()))
     energies = tuple(p.learning.total_pj() / 1e3 for p in price(done) if p.learning)
     return Point(
         name,
@@ -119,7 +117,7 @@ def _point(
         config.lanes,
         done.accuracy,
         energies,
-        (logic + memory) / 1e6,
+        area_um2 / 1e6,
         done.pace(learning=True),
     )
 

@@ -24,7 +24,7 @@ from model.contract.presets import RULES, preset
 from model.cost import overhead
 from model.cost_tables import MEMORY_BIT, TABLES
 from model.data import Dataset
-from model.technology import TARGET, area_scale
+from model.technology import TARGET
 from sim import cells
 from sim.figures import Figures
 from sim.power import Priced, Work, calibration, price, published, scope, work
@@ -46,14 +46,13 @@ class Row:
     cells: Synthesis
     fpga: Synthesis
 
-    @property
-    def logic_um2(self) -> float:
-        """Area of the cells in the target node."""
-        return (self.cells.cells_um2 or 0) * area_scale(cells.NODE_NM, TARGET.node_nm)
+    def classified_nj(self, table: int) -> float:
+        """Energy of a classification by one table."""
+        return self.priced[table].classifying.total_pj() / 1e3
 
-    def energy_nj(self, table: int, learning: bool) -> float | None:
-        """Energy of a sample by one table; None where the chip does not learn."""
-        bill = self.priced[table].learning if learning else self.priced[table].classifying
+    def learned_nj(self, table: int) -> float | None:
+        """Energy of a learned sample by one table; None where the chip does not learn."""
+        bill = self.priced[table].learning
         return None if bill is None else bill.total_pj() / 1e3
 
 
@@ -138,11 +137,11 @@ def figures(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "accuracy": row.work.accuracy,
             "cells": row.cells.cells,
             "flip_flops": row.cells.flip_flops,
-            "logic_um2": round(row.logic_um2),
+            "logic_um2": round(row.cells.logic_um2),
             "memory_bits": row.cells.memory_bits,
             "area_um2": round(row.cells.area_um2),
             "area_overhead": overhead(row.cells.area_um2, plain.cells.area_um2),
-            "logic_overhead": overhead(row.logic_um2, plain.logic_um2),
+            "logic_overhead": overhead(row.cells.logic_um2, plain.cells.logic_um2),
             "fmax_mhz": row.fpga.fmax_mhz,
             "slowest": row.fpga.slowest,
             "fpga": row.fpga.used,
@@ -153,15 +152,13 @@ def figures(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "scope": scope(row.work, TARGET),
         }
         for number, table in enumerate(TABLES):
-            base = plain.energy_nj(number, learning=False)
-            classified, learned = row.energy_nj(number, False), row.energy_nj(number, True)
+            base = plain.classified_nj(number)
+            classified, learned = row.classified_nj(number), row.learned_nj(number)
             entry[table.name] = {
                 "classification_nj": classified,
                 "learned_sample_nj": learned,
-                "classification_overhead": overhead(classified or 0, base or 1),
-                "learned_sample_overhead": None
-                if learned is None
-                else overhead(learned, base or 1),
+                "classification_overhead": overhead(classified, base),
+                "learned_sample_overhead": None if learned is None else overhead(learned, base),
                 "calibration": factors.get(table.name),
             }
         found.append(entry)
@@ -272,7 +269,8 @@ def where(rows: Sequence[Row]) -> Iterator[str]:
         parts = ", ".join(f"{module} {area / whole:.0%}" for module, area in grown[:6])
         bits = (drtp.cells.memory_bits or 0) - (none.cells.memory_bits or 0)
         yield (
-            f"{name}, drtp over none: cells grow by {overhead(drtp.logic_um2, none.logic_um2):.1%} "
+            f"{name}, drtp over none: cells grow by "
+            f"{overhead(drtp.cells.logic_um2, none.cells.logic_um2):.1%} "
             f"({parts} of the growth), memory by {bits:,} bits"
         )
 

@@ -34,7 +34,7 @@ from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from model.contract.storage import Bank, banks
 from model.cost_tables import MEMORY_BIT
-from model.technology import TARGET, area_scale
+from model.technology import TARGET
 from rtl.emit import Emission, emit
 from sim import cells, tools
 from sim.compiled import BUILD
@@ -148,12 +148,18 @@ class Synthesis:
         return not self.missing
 
     @property
+    def logic_um2(self) -> float:
+        """Cells in the target node of `model.technology`."""
+        if self.cells_um2 is None:
+            raise Refusal(f"the target {self.target} has no area; ask for cmos")
+        return cells.logic_um2(self.cells_um2)
+
+    @property
     def area_um2(self) -> float:
-        """Cells and bit cells together in the target node of `model.technology`."""
+        """Cells and bit cells together in that node."""
         if self.cells_um2 is None or self.memory_bits is None:
             raise Refusal(f"the target {self.target} has no area; ask for cmos")
-        logic = self.cells_um2 * area_scale(cells.NODE_NM, TARGET.node_nm)
-        return logic + self.memory_bits * MEMORY_BIT.at_um2(TARGET.node_nm)
+        return cells.chip_um2(self.cells_um2, self.memory_bits)
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain values; what does not apply is left out."""
@@ -336,7 +342,7 @@ def _fpga(emission: Emission, fpga: Fpga, folder: Path, progress: Progress) -> d
     try:
         tools.call(tools.require(fpga.nextpnr), _routing(fpga), folder)
     except Refusal:
-        found = _utilisation((folder / "log").read_text())
+        found = utilisation((folder / "log").read_text())
         figures = _resources(emission, fpga, found, counted)
         if all(used <= figures["available"][name] for name, used in figures["used"].items()):
             raise
@@ -373,7 +379,7 @@ def _resources(
     return {"device": fpga.device, "used": used, "available": available}
 
 
-def _utilisation(log: str) -> dict[str, tuple[int, int]]:
+def utilisation(log: str) -> dict[str, tuple[int, int]]:
     """What nextpnr says that a chip uses and has of each of its own kinds."""
     rows = re.findall(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", log, re.MULTILINE)
     return {kind: (int(used), int(available)) for kind, used, available in rows}

@@ -158,7 +158,7 @@ def test_what_is_missing_is_counted() -> None:
 
 def test_resources_are_read_from_a_log_that_ends_early() -> None:
     log = "Info: Device utilisation:\nInfo: \t      ICESTORM_DSP:    12/    8   150%\nERROR: no"
-    assert synth._utilisation(log) == {"ICESTORM_DSP": (12, 8)}
+    assert synth.utilisation(log) == {"ICESTORM_DSP": (12, 8)}
 
 
 @pytest.mark.parametrize(
