@@ -139,6 +139,11 @@ def test_a_report_judges_by_the_papers_spread_or_the_programs_bounds(tmp_path: P
     assert row.our_spread == pytest.approx(0.127, abs=1e-3)
     assert row.allowed == pytest.approx(0.39)
     assert row.agrees
+    short = plan("mnist", "conv-random", "bp", epochs=10)
+    errors = {"test_error": 2.5, "final_test_error": 1.4}
+    fake_rows(tmp_path, "table1-conv", iter([(short, errors)]))
+    (row,) = report("table1-conv", tmp_path)
+    assert (row.published, row.ours, row.epochs, row.agrees) == (1.21, 1.4, 10, True)
     anchor = plan("mnist", "fc1-500", "bp", epochs=10)
     errors = {"final_test_error": 4.1, "final_train_error": 2.9}
     fake_rows(tmp_path, "anchors", iter([(anchor, errors)]))
