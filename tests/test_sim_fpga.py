@@ -1,4 +1,4 @@
-"""sim/silicon/fpga.py: a board becomes a bitstream as recorded; what does not fit or is late is named."""
+"""sim/silicon/fpga.py: a board becomes a bitstream as recorded; what does not fit is named."""
 
 import dataclasses
 import json
