@@ -17,9 +17,9 @@ from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from model.data import Dataset
 from model.experiment import FLOAT, Experiment, Samples, named, samples_for
-from model.float_chip import ALGORITHMS, CHIP, REAL, Kept
 from model.network import ChipModel, Progress
 from model.number_profile import Profile, profiles
+from model.real.chip import ALGORITHMS, CHIP, REAL, Kept
 from model.state import fresh
 
 LOOKS = 12  #: times that test accuracy is taken in training

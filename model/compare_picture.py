@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from model.compare import Comparison
 from model.contract.artifact import writing
 from model.experiment import FLOAT
-from model.float_chip import ALGORITHMS
 from model.number_profile import Profile
+from model.real.chip import ALGORITHMS
 
 
 def write_picture(found: Comparison, title: str, path: Path) -> None:

@@ -11,9 +11,9 @@ from model.contract.config import ChipConfig
 from model.contract.presets import RULES
 from model.contract.refusal import Refusal
 from model.data import Dataset
-from model.engine import FastChip, Features
-from model.float_chip import ALGORITHMS, CHIP, REAL, FloatChip, Items, Kept, start
+from model.fast.engine import FastChip, Features
 from model.network import Images, checked_images, checked_labels, drawn, plan
+from model.real.chip import ALGORITHMS, CHIP, REAL, FloatChip, Items, Kept, start
 
 FLOAT = "float-"
 """What the names of trainings in real numbers begin with."""

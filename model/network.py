@@ -18,7 +18,7 @@ from model.contract.config import ChipConfig, from_dict
 from model.contract.counters import Kind, counters
 from model.contract.refusal import Refusal
 from model.encode import sample_words
-from model.engine import FastChip, Features
+from model.fast.engine import FastChip, Features
 from model.plain import Counts, PlainChip, no_counts
 from model.state import State, fresh
 

@@ -8,7 +8,7 @@ from model.arith import Codes
 from model.contract.config import ChipConfig
 from model.contract.formats import Format
 from model.contract.stages import boundaries
-from model.engine import FastChip
+from model.fast.engine import FastChip
 from model.network import Images
 from model.state import State
 from model.trace import Trace

@@ -11,14 +11,15 @@ from model.contract.artifact import write_json
 from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
 from model.data import load
-from sim import cost_commands, debian, demo, speed
+from sim import debian, demo, speed
 from sim import doctor as doctors
-from sim import fpga as boards
 from sim import golden as goldens
 from sim import run as runs
 from sim import sabotage as sabotages
 from sim import verify as verifications
 from sim.progress import watching
+from sim.silicon import commands as silicon
+from sim.silicon import fpga as boards
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -207,7 +208,7 @@ def sabotage(
     raise typer.Exit(1 if missed else 0)
 
 
-for command in cost_commands.COMMANDS:
+for command in silicon.COMMANDS:
     app.command()(command)
 
 

@@ -24,7 +24,7 @@ from model.state import State, bank_shapes
 from model.trace import Trace
 from model.words import from_chunks, from_words, to_chunks, to_words
 from rtl.emit import Emission, emit
-from sim import bench_chip
+from sim.benches import chip as chip_bench
 from sim.bulk import decode, patience
 from sim.compiled import BUILD, Log
 from sim.observed import Observed
@@ -69,23 +69,23 @@ def observe_emission(
     config, place = emission.config, Path(folder).resolve()
     verilog = place / f"{emission.top}.v"
     write_text(verilog, emission.verilog)
-    write_json(place / bench_chip.JOB, _job(config, words, train, state, stalls, seed))
-    (place / bench_chip.FINDINGS).unlink(missing_ok=True)
+    write_json(place / chip_bench.JOB, _job(config, words, train, state, stalls, seed))
+    (place / chip_bench.FINDINGS).unlink(missing_ok=True)
     results = run_bench(
         simulator,
         [verilog],
         emission.top,
-        bench_chip.__name__,
+        chip_bench.__name__,
         place,
         waves=waves,
-        environment={bench_chip.FOLDER: str(place)},
+        environment={chip_bench.FOLDER: str(place)},
         seed=seed,
     )
     if results.waves:
         kept = BUILD / "waves" / f"{config.name}-{simulator}.vcd"
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(results.waves, kept)
-    findings = json.loads((place / bench_chip.FINDINGS).read_text())
+    findings = json.loads((place / chip_bench.FINDINGS).read_text())
     if "stuck" in findings:
         raise Refusal(
             f"the chip stood still for {patience(config, stalls)} cycles in sample "

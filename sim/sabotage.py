@@ -31,9 +31,7 @@ from model.trace import first_difference
 from rtl.emit import Emission, emit
 from sim import cosim, golden
 from sim.anchors import number
-from sim.mutants import Mutant, python_mutants, verilog_mutants
-from sim.observed import Observed
-from sim.vectors import (
+from sim.benches.vectors import (
     Run,
     extreme,
     malformed_samples,
@@ -41,6 +39,8 @@ from sim.vectors import (
     repeated_samples,
     run_model,
 )
+from sim.mutants import Mutant, python_mutants, verilog_mutants
+from sim.observed import Observed
 
 ROOT = Path(__file__).parents[1]
 

@@ -20,7 +20,7 @@ from model.contract.refusal import Refusal
 from model.contract.stages import stage_names
 from model.data import Dataset, load
 from model.encode import Words, sample_words
-from model.engine import FastChip
+from model.fast.engine import FastChip
 from model.plain import PlainChip
 from model.state import fresh
 from sim import bulk, cosim, tools

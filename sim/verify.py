@@ -23,7 +23,7 @@ from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from model.data import Dataset
 from model.encode import Words, sample_words
-from model.engine import FastChip
+from model.fast.engine import FastChip
 from model.network import checked_images, checked_labels, drawn, plan, totals
 from model.state import State, fresh
 from model.trace import Difference, Trace, first_difference, mismatches

@@ -35,7 +35,7 @@ RULES = {
 }
 # The float world is opened by commands and reports alone: no integer may come from it.
 PRIVATE = "model.reference"
-OPENERS = {"model.__main__", "model.compare", "model.sweep", "sim.report"}
+OPENERS = {"model.__main__", "model.compare", "model.sweep", "sim.silicon.report"}
 
 # In pieces, so that this file does not name them.
 HOSTS = [
@@ -123,7 +123,7 @@ def test_a_module_imports_only_what_its_room_may(module: str) -> None:
         ("sim.verify", "from rtl.conv import Conv", ["rtl.conv.Conv"]),
         ("sim.verify", "import tests.conftest", ["tests.conftest"]),
         ("sim.verify", "from model.reference.task import digits", ["model.reference.task.digits"]),
-        ("sim.report", "from model.reference.task import digits", []),
+        ("sim.silicon.report", "from model.reference.task import digits", []),
         ("rtl.__main__", "import os, typer", []),
         ("model.__main__", "from model.reference import task", []),
     ],

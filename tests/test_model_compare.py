@@ -18,9 +18,9 @@ from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.data import load
 from model.experiment import FLOAT, NAMES, Experiment, limited, named, samples_for
-from model.float_chip import ALGORITHMS, CHIP, REAL
 from model.network import ChipModel
 from model.number_profile import profiles
+from model.real.chip import ALGORITHMS, CHIP, REAL
 from model.state import fresh
 
 TINY = preset("tiny")

@@ -5,19 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from model import cost
 from model.contract.config import ChipConfig
 from model.contract.counters import Counter, Kind, Phase, counters
 from model.contract.presets import PRESETS, RULES, preset
 from model.contract.refusal import Refusal
 from model.contract.storage import bank
-from model.cost import Bill, bill, overhead
-from model.cost_actions import LEARNED_SAMPLES, Free, Part, actions
-from model.cost_tables import ALADDIN, HOROWITZ, MEMORY_BIT, TABLES, Constant, Source, Table
-from model.engine import FastChip
+from model.cost import proxy
+from model.cost.actions import LEARNED_SAMPLES, Free, Part, actions
+from model.cost.proxy import Bill, bill, overhead
+from model.cost.tables import ALADDIN, HOROWITZ, MEMORY_BIT, TABLES, Constant, Source, Table
+from model.cost.technology import TARGET, Technology, area_scale, energy_scale
+from model.fast.engine import FastChip
 from model.network import totals
 from model.state import fresh
-from model.technology import TARGET, Technology, area_scale, energy_scale
 
 AT_45, AT_40 = Technology(45, 0.9), Technology(40, 0.9)
 
@@ -175,22 +175,22 @@ def test_what_is_free_says_why() -> None:
 def test_an_action_without_a_price_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     config = preset("tiny")
     declared = (*counters(config), Counter("conv1", "wonders", "wonders", "unheard of"))
-    monkeypatch.setattr(cost, "counters", lambda config: declared)
+    monkeypatch.setattr(proxy, "counters", lambda config: declared)
     with pytest.raises(Refusal) as refusal:
         bill(config, counts_of(config), 0, HOROWITZ)
     assert str(refusal.value) == (
-        "the action conv1.wonders has no price; give it one in model/cost_actions.py"
+        "the action conv1.wonders has no price; give it one in model/cost/actions.py"
     )
 
 
 def test_a_price_without_an_action_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     config = preset("tiny")
     priced = actions(config) | {"conv1.wonders": Free("nobody has ever seen one")}
-    monkeypatch.setattr(cost, "actions", lambda config: priced)
+    monkeypatch.setattr(proxy, "actions", lambda config: priced)
     with pytest.raises(Refusal) as refusal:
         bill(config, counts_of(config), 0, HOROWITZ)
     assert str(refusal.value) == (
-        "the action conv1.wonders is priced but not counted; take it out of model/cost_actions.py"
+        "the action conv1.wonders is priced but not counted; take it out of model/cost/actions.py"
     )
 
 

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model import engine, engine_trace
 from model.contract.config import (
     Activation,
     ChipConfig,
@@ -25,7 +24,9 @@ from model.contract.noise import TAPS
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.encode import sample_words
-from model.engine import FastChip
+from model.fast import engine
+from model.fast import trace as fast_trace
+from model.fast.engine import FastChip
 from model.plain import PlainChip
 from model.state import State, fresh
 from model.trace import Trace, first_difference
@@ -262,7 +263,7 @@ def test_nothing_depends_on_how_samples_are_parted(
     case: Case, monkeypatch: pytest.MonkeyPatch, name: str, value: int
 ) -> None:
     whole = in_one(case)
-    monkeypatch.setattr(engine if name == "MAP_BYTES" else engine_trace, name, value)
+    monkeypatch.setattr(engine if name == "MAP_BYTES" else fast_trace, name, value)
     assert_same_chip(in_one(case), whole)
 
 

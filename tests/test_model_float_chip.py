@@ -21,9 +21,9 @@ from model.contract.formats import Rounding
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.data import load
-from model.engine import FastChip
-from model.float_chip import ALGORITHMS, CHIP, REAL, FloatChip, Kept, start
+from model.fast.engine import FastChip
 from model.network import plan
+from model.real.chip import ALGORITHMS, CHIP, REAL, FloatChip, Kept, start
 from model.reference.algorithm import signals
 from model.reference.network import Network
 from model.reference.settings import plan as settings

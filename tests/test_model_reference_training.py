@@ -1,5 +1,6 @@
 """Training: measured, deterministic, resumed bit for bit, and refused where it makes no sense."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from model.contract.refusal import Refusal
 from model.data import load as load_images
 from model.reference import fit, train
 from model.reference.backend import Backend
+from model.reference.layer import Conv, Dense
 from model.reference.network import Network
 from model.reference.run import Run
 from model.reference.settings import ALGORITHMS, Settings, plan
@@ -66,6 +68,40 @@ def test_trained_kernels_learn_and_fixed_ones_stay(blobs: Task, algorithm: str) 
         after = fit(chosen, blobs).network.state()
         assert (not np.array_equal(before["W1"], after["W1"])) == moved
         assert not np.array_equal(before["W2"], after["W2"])
+
+
+@pytest.mark.parametrize(
+    ("network", "algorithm"),
+    [("randconv4k3-fc8", "drtp"), ("randconv4k3-fc8", "bp"), ("fc8-fc8", "shallow")],
+)
+@pytest.mark.parametrize("measure_train", [True, False])
+def test_layers_that_never_learn_are_run_once_and_nothing_else_changes(
+    blobs: Task, network: str, algorithm: str, measure_train: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(network=network, algorithm=algorithm)
+    calls: list[int] = []
+    first = Conv if network.startswith("randconv") else Dense
+    forward = first.forward
+
+    def counted(layer: Any, y: Any, mask: Any) -> Any:
+        calls.append(len(y))
+        return forward(layer, y, mask)
+
+    every_epoch = fit(chosen, blobs, measure_train=measure_train, watchers=[lambda step: None])
+    monkeypatch.setattr(first, "forward", counted)
+    once = fit(chosen, blobs, measure_train=measure_train)
+    if first is Conv:
+        assert sum(calls) == len(blobs.x_train) + len(blobs.x_test)
+    ours, theirs = once.network.state(), every_epoch.network.state()
+    for name in ours:
+        np.testing.assert_allclose(ours[name], theirs[name], atol=1e-5)
+    assert [point.test_error for point in once.points] == [
+        point.test_error for point in every_epoch.points
+    ]
+    monkeypatch.setattr("model.reference.training.FEATURES_KEPT", 0)
+    calls.clear()
+    fit(replace(chosen, epochs=1), blobs, measure_train=measure_train)
+    assert sum(calls) > len(blobs.x_train)
 
 
 def test_a_seed_gives_a_run_and_another_seed_another(blobs: Task) -> None:

@@ -279,7 +279,7 @@ from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from model.contract import registers
-from sim.drivers import randomly, start
+from sim.benches.drivers import randomly, start
 
 PAUSES = {"never": lambda seed: (), "half": lambda seed: randomly(0.5, seed),
           "mostly": lambda seed: randomly(0.9, seed)}
@@ -423,7 +423,7 @@ from cocotbext.axi import (
 from model.contract import event, registers, result
 from model.contract.presets import preset
 from model.contract.storage import host_banks
-from sim.drivers import AxisMonitor, randomly, start
+from sim.benches.drivers import AxisMonitor, randomly, start
 
 CONFIG = preset("tiny")
 RESULTS = []

@@ -17,7 +17,8 @@ from model.lfsr import neuron_masks
 from rtl.arith import multiply, popcount, saturate
 from rtl.learn import Update, product_bits
 from rtl.lfsr import Lfsr
-from sim import bench, tools
+from sim import tools
+from sim.benches import bench
 
 SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
 
@@ -67,7 +68,7 @@ def unsigned(codes: Any, bits: int) -> list[int]:
 
 
 def table(inputs: dict[str, list[int]], outputs: dict[str, list[int]]) -> dict[str, Any]:
-    """Columns by name as the rows that `sim.bench_table` takes."""
+    """Columns by name as the rows that `sim.benches.table` takes."""
     rows = list(zip(*inputs.values(), *outputs.values(), strict=True))
     return {"inputs": list(inputs), "outputs": list(outputs), "rows": rows}
 
@@ -89,7 +90,7 @@ def test_operators_equal_the_models_on_all_codes(simulator: str, tmp_path: Path)
     outputs["less"] = (codes < other).astype(int).tolist()
     inputs = {"code": unsigned(codes, CODE_BITS), "other": other.tolist()}
     rows = table(inputs, outputs)
-    bench.run(simulator, Operators(), "operators", "sim.bench_table", rows, tmp_path)
+    bench.run(simulator, Operators(), "operators", "sim.benches.table", rows, tmp_path)
 
 
 def word(codes: Any, bits: int) -> int:
@@ -139,7 +140,7 @@ def test_updates_equal_the_models_at_both_ends(lanes: int, simulator: str, tmp_p
         rows.append(row)
     assert clips > 100
     component = Update(config, shape)
-    bench.run(simulator, component, "update", "sim.bench_learn", {"rows": rows}, tmp_path)
+    bench.run(simulator, component, "update", "sim.benches.learn", {"rows": rows}, tmp_path)
 
 
 @SIMULATORS
@@ -153,4 +154,4 @@ def test_the_lfsr_steps_as_the_models(bits: int, simulator: str, tmp_path: Path)
             source.step()
             states[-1].append(source.state)
     vectors = {"states": states}
-    bench.run(simulator, Lfsr(bits), "lfsr", "sim.bench_lfsr", vectors, tmp_path)
+    bench.run(simulator, Lfsr(bits), "lfsr", "sim.benches.lfsr", vectors, tmp_path)

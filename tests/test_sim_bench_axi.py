@@ -14,8 +14,9 @@ from model.contract.storage import host_banks
 from model.state import fresh
 from model.words import to_chunks, to_words
 from rtl.axi import AxiTop
-from sim import bench, tools
-from sim.vectors import random_samples, run_model
+from sim import tools
+from sim.benches import bench
+from sim.benches.vectors import random_samples, run_model
 
 # Six lanes: words of 48 bits take two accesses.
 CONFIG = ChipConfig(
@@ -86,5 +87,5 @@ def vectors() -> dict[str, object]:
 
 @pytest.mark.parametrize("simulator", tools.SIMULATORS)
 def test_the_chip_keeps_its_rules_at_its_ports(simulator: str, tmp_path: Path) -> None:
-    results = bench.run(simulator, AxiTop(CONFIG), "rules", "sim.bench_axi", vectors(), tmp_path)
+    results = bench.run(simulator, AxiTop(CONFIG), "rules", "sim.benches.axi", vectors(), tmp_path)
     assert len(results.tests) == 5 + 2 + 1 + 5

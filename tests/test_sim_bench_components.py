@@ -22,8 +22,9 @@ from model.encode import Words
 from model.state import fresh
 from rtl import conv, encode, hidden, queue, readout, synapses
 from rtl.beat import item_beat
-from sim import bench, tools, vectors
-from sim.vectors import (
+from sim import tools
+from sim.benches import bench, vectors
+from sim.benches.vectors import (
     Run,
     extreme,
     malformed_samples,
@@ -98,7 +99,7 @@ def check(
 ) -> None:
     """Run the bench of a component; every case is replayed under every pair of pauses."""
     plain = {case: dataclasses.asdict(value) for case, value in cases.items()}
-    results = bench.run(simulator, component, name, f"sim.bench_{name}", plain, folder)
+    results = bench.run(simulator, component, name, f"sim.benches.{name}", plain, folder)
     assert len(results.tests) == len(cases) * len(bench.CROSSED[1])
 
 
@@ -244,5 +245,5 @@ def test_the_readout_scores_and_learns_as_in_the_model(
 def test_the_queue_replays_samples_until_they_are_committed(simulator: str, tmp_path: Path) -> None:
     beat = item_beat(LAYER, 7, LAYER.pixel)
     component = queue.ReplayQueue(beat, 8)
-    results = bench.run(simulator, component, "queue", "sim.bench_queue", {}, tmp_path)
+    results = bench.run(simulator, component, "queue", "sim.benches.queue", {}, tmp_path)
     assert len(results.tests) == len(bench.CROSSED[1])

@@ -1,4 +1,4 @@
-"""sim/drivers.py: streams are driven under any pauses, and each breach of protocol is found."""
+"""sim/benches/drivers.py: streams under any pauses, and each breach of protocol is found."""
 
 import itertools
 import sys
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sim import drivers, tools
+from sim import tools
+from sim.benches import drivers
 
 # A register on a stream, which adds 1. FAULT breaks one rule of streams each.
 VERILOG = """
@@ -47,7 +48,7 @@ BENCH = '''
 import cocotb
 from cocotb.triggers import ClockCycles
 
-from sim.drivers import Monitor, Sink, Source, randomly, start
+from sim.benches.drivers import Monitor, Sink, Source, randomly, start
 
 
 async def through(dut, idle, hold):

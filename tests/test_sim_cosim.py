@@ -14,9 +14,9 @@ from model.state import State, fresh
 from model.trace import first_difference
 from rtl.emit import emit
 from sim import cosim, tools
+from sim.benches.vectors import Run, random_samples, run_model
 from sim.bulk import patience
 from sim.observed import Observed
-from sim.vectors import Run, random_samples, run_model
 
 SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
 

@@ -1,4 +1,4 @@
-"""sim/fpga.py: a board becomes a bitstream as recorded; what does not fit or is late is named."""
+"""sim/silicon/fpga.py: a board becomes a bitstream as recorded; what does not fit is named."""
 
 import dataclasses
 import json
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from model.contract.refusal import Refusal
-from sim import fpga
-from sim.fpga import FAMILIES, Routed, check_fits, record, regressions, route, table
 from sim.line import ROOT
+from sim.silicon import fpga
+from sim.silicon.fpga import FAMILIES, Routed, check_fits, record, regressions, route, table
 
 
 def routed(**figures: object) -> Routed:

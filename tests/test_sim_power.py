@@ -6,10 +6,10 @@ import pytest
 
 from model.contract.presets import RULES, preset
 from model.contract.refusal import Refusal
+from model.cost.technology import TARGET, Technology
 from model.data import Dataset, load
-from model.technology import TARGET, Technology
-from sim.activity import Point, Toggles, correlation, table, toggles
-from sim.power import Work, calibration, price, published, scope, told, work
+from sim.silicon.activity import Point, Toggles, correlation, table, toggles
+from sim.silicon.power import Work, calibration, price, published, scope, told, work
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import pytest
 
 from model.contract.presets import RULES, preset
 from model.data import Dataset, load
-from sim import pareto, report
-from sim.figures import Figures
-from sim.pareto import Point, front
-from sim.power import price, work
-from sim.report import Row, changes, figures, page, sources, where
-from sim.synth import ECP5, Synthesis, key
+from sim.silicon import pareto, report
+from sim.silicon.figures import Figures
+from sim.silicon.pareto import Point, front
+from sim.silicon.power import price, work
+from sim.silicon.report import Row, changes, figures, page, sources, where
+from sim.silicon.synth import ECP5, Synthesis, key
 
 
 def synthesis(rule: str, target: str) -> Synthesis:

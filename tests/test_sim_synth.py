@@ -10,15 +10,16 @@ import pytest
 from model.contract.config import ChipConfig, Conv, Hidden, Readout
 from model.contract.presets import RULES, preset
 from model.contract.refusal import Refusal
-from model.cost_tables import MEMORY_BIT
+from model.cost.tables import MEMORY_BIT
+from model.cost.technology import area_scale
 from model.data import Dataset, load
-from model.technology import area_scale
 from rtl.emit import emit
-from sim import synth, tools
-from sim.estimate import estimate, fitted
-from sim.figures import MARGINS, RESULTS, Figures
-from sim.netlist import netlist, verify
-from sim.synth import ECP5, UP5K, Synthesis, memories, pins, synthesise
+from sim import tools
+from sim.silicon import synth
+from sim.silicon.estimate import estimate, fitted
+from sim.silicon.figures import MARGINS, RESULTS, Figures
+from sim.silicon.netlist import netlist, verify
+from sim.silicon.synth import ECP5, UP5K, Synthesis, memories, pins, synthesise
 from sim.verify import Run, samples
 
 #: The greatest error of a cell estimate that is still called one.

@@ -1,8 +1,10 @@
 """A network: layers in order, their first weights, and the fixed random feedback matrices."""
 
 import math
+from copy import copy
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from model.contract.refusal import Refusal
 from model.reference.activation import hidden_activation
@@ -58,6 +60,30 @@ class Network:
     def lowest_trained(self) -> int:
         """Index of the first layer that learns: no signal is needed below it."""
         return next(k for k, layer in enumerate(self.layers) if layer.trained)
+
+    def learning_part(self) -> "Network":
+        """Return the layers from the first that learns on; every array is this network's own."""
+        part = copy(self)
+        part.layers = self.layers[self.lowest_trained :]
+        part.feedback = self.feedback[self.lowest_trained :]
+        return part
+
+    def features(self, x: Array, together: int) -> Array:
+        """Return what `learning_part` gets of examples x, found `together` at a time.
+
+        (N, ...) -> (N, *out_shape) of the last layer that never learns, or x where all learn.
+        """
+        fixed = self.layers[: self.lowest_trained]
+        if not fixed:
+            return x
+        shape = (len(x), *fixed[-1].out_shape)
+        found = array_namespace(x).empty(shape, dtype=x.dtype, device=x.device)
+        for start in range(0, len(x), together):
+            part = x[start : start + together]
+            for layer in fixed:
+                part = layer.forward(part, None).out
+            found[start : start + together] = part
+        return found
 
     def forward(self, x: Array, masks: list[Array] | None = None) -> list[Activity]:
         """Run a batch through all layers; `masks` are the dropout masks of training."""

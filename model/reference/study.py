@@ -94,6 +94,12 @@ def _conv() -> Iterator[Settings]:
         yield plan("mnist", "conv-trained", algorithm, init="fan-in", epochs=10)
 
 
+def _conv_full() -> Iterator[Settings]:
+    """CONV (random) at the paper's 100 epochs, DRTP first."""
+    for algorithm in ("drtp", "bp"):
+        yield plan("mnist", "conv-random", algorithm, init="fan-in")
+
+
 def _synthetic() -> Iterator[Settings]:
     """Figure 3's final errors: the synthetic classification at its 500 epochs."""
     for algorithm in ("bp", "dfa", "sdfa", "fa", "shallow", "drtp"):
@@ -120,6 +126,7 @@ STUDIES: dict[str, Callable[[], Iterator[Settings]]] = {
     "table1-wide": _wide,
     "table1-init": _init,
     "table1-conv": _conv,
+    "table1-conv-full": _conv_full,
     "table2-jpeg": _jpeg,
     "synthetic": _synthetic,
     "synthetic-init": _synthetic_init,

@@ -1,5 +1,6 @@
 """Training: epochs of shuffled batches, measured, checkpointed and resumed bit for bit."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from model.reference.stream import Purpose, stream
 from model.reference.task import Task, load, of_images
 
 MEASURED_TOGETHER = 1000  # examples of one forward pass when losses are measured
+FEATURES_KEPT = 4 << 30  # bytes of features that are kept instead of being found in every epoch
 
 
 @dataclass
@@ -92,10 +94,13 @@ def fit(
     never been stopped, given the same `prepared` and `order` again, or further if `epochs` has
     grown; `progress(done, total, run)` is called after every update, counted in steps.
 
+    Layers below the first that learns are run once, not in every epoch, where no dropout, flip or
+    watcher wants them.
+
     Raises `Refusal` where settings and task do not fit, a checkpoint cannot be used, or the
     training diverges.
     """
-    training = _Training(settings, task, prepared, order, monitor, measure_train)
+    training = _Training(settings, task, prepared, order, monitor, measure_train, bool(watchers))
     if resume and checkpoint and checkpoint.exists():
         training.optimiser.restore(training.run.resume(checkpoint))
     run = training.run
@@ -128,6 +133,7 @@ class _Training:
         order: Order | None,
         monitor: int,
         measure_train: bool,
+        watched: bool,
     ):
         self.settings, self.task, self.monitor = settings, task, monitor
         used = settings.examples or len(task.x_train)
@@ -164,13 +170,34 @@ class _Training:
         self.optimiser: Optimiser = optimiser(
             settings.optimiser, network.parameters(), settings.rate, network.backend
         )
+        self.learner = network
+        if not watched and self._fixed_layers_repeat():
+            self._keep_features()
+
+    def _fixed_layers_repeat(self) -> bool:
+        """Whether layers below the first that learns give every example the same in each epoch."""
+        network, settings = self.run.network, self.settings
+        if not network.lowest_trained or settings.dropout or settings.flip:
+            return False
+        examples = len(self.task.x_train) + len(self.task.x_test)
+        values = examples * math.prod(network.layers[network.lowest_trained - 1].out_shape)
+        return values * np.dtype(settings.dtype).itemsize <= FEATURES_KEPT
+
+    def _keep_features(self) -> None:
+        """Let the learning layers meet features, found once, in place of examples."""
+        network = self.run.network
+        self.learner = network.learning_part()
+        shown, self.x = self.x, network.features(self.x, MEASURED_TOGETHER)
+        for name, (x, target) in self.sets.items():
+            found = self.x if x is shown else network.features(x, MEASURED_TOGETHER)
+            self.sets[name] = found, target
 
     def _shuffled(self, epoch: int) -> NDArray[np.integer]:
         return stream(self.settings.seed, Purpose.ORDER, epoch).permutation(len(self.x))
 
     def steps(self, epoch: int) -> Iterator[Step]:
         """Yield each update of an epoch, and measure between them and at its end."""
-        settings, network = self.settings, self.run.network
+        settings, network = self.settings, self.learner
         order = np.asarray(self.order(epoch))
         if not len(order) or not 0 <= order.min() <= order.max() < len(self.x):
             raise Refusal(
@@ -197,8 +224,7 @@ class _Training:
 
     def learn(self, step: Step) -> None:
         """Change the weights by one update."""
-        network = self.run.network
-        self.optimiser.step(gradients(network, step.activities, step.signals))
+        self.optimiser.step(gradients(self.learner, step.activities, step.signals))
 
     def _flipped(self, x: Array, rng: np.random.Generator) -> Array:
         xp = array_namespace(x)
@@ -207,7 +233,7 @@ class _Training:
 
     def _masks(self, count: int, rng: np.random.Generator) -> list[Array] | None:
         """Draw masks for the inputs of fully-connected layers: 0, or 1 / (1 - p)."""
-        drop, network = self.settings.dropout, self.run.network
+        drop, network = self.settings.dropout, self.learner
         if not drop:
             return None
         masks: list[Array] = []
@@ -221,7 +247,7 @@ class _Training:
 
     def _measure(self, epoch: int, samples: int, ends_epoch: bool) -> Point:
         measured = {
-            name: measure(self.run.network, x, target, self.task.classifies)
+            name: measure(self.learner, x, target, self.task.classifies)
             for name, (x, target) in self.sets.items()
         }
         test_loss, test_error = measured["test"]

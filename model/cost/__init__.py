@@ -1,0 +1,1 @@
+"""What work costs: exact counts times a table of sourced constants."""

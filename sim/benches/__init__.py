@@ -1,0 +1,1 @@
+"""Benches that run in a simulator under cocotb, the cases they replay, and their drivers."""

@@ -1,0 +1,189 @@
+"""Commands of what a chip costs; `python -m sim` takes them in."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from model.contract.artifact import write_json, write_text
+from model.contract.presets import chosen
+from model.cost.tables import TABLES
+from model.cost.technology import TARGET, Technology
+from model.data import load
+from sim.progress import watching
+from sim.silicon import activity as activities
+from sim.silicon import estimate as estimates
+from sim.silicon import netlist as netlists
+from sim.silicon import pareto, report
+from sim.silicon import power as powers
+from sim.silicon import synth as syntheses
+from sim.silicon.figures import Figures
+from sim.verify import Run, samples, sentence, summary
+
+Preset = Annotated[str | None, typer.Option(help="A chip by name.")]
+Config = Annotated[Path | None, typer.Option(help="A chip of your own, TOML.")]
+Rule = Annotated[str | None, typer.Option(help="How it learns.")]
+Data = Annotated[str, typer.Option(help="Name of a data set, or a path.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where data sets lie.")]
+Train = Annotated[int | None, typer.Option(help="Training samples (all).")]
+Seed = Annotated[int, typer.Option(help="Of all that is random.")]
+Json = Annotated[Path | None, typer.Option(help="Write the figures here.")]
+Record = Annotated[
+    bool, typer.Option("--record", help="Keep the figures in results/synthesis.json.")
+]
+
+
+def power(
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
+    data: Data = "digits",
+    data_dir: DataDir = None,
+    train: Train = None,
+    test: Annotated[int | None, typer.Option(help="Test samples (all).")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 1,
+    seed: Seed = 0,
+    volts: Annotated[float, typer.Option(help="Supply that energies are scaled to.")] = 0.6,
+    json: Json = None,
+) -> None:
+    """Price what a chip does on real data by every cost table, stage by stage."""
+    chip = chosen(preset, config, rule)
+    technology = Technology(TARGET.node_nm, volts)
+    loaded = load(data, data_dir=data_dir, seed=seed)
+    sizes = train or len(loaded.y_train), test or len(loaded.y_test)
+    done, plain = (
+        powers.work(each, loaded, *sizes, seed, epochs) for each in (chip, chip.with_rule("none"))
+    )
+    if json:
+        write_json(json, powers.told(done, plain, technology))
+    Console().print(powers.show(done, plain, technology))
+
+
+def synth(
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
+    target: Annotated[str, typer.Option(help="up5k, ecp5 or cmos")] = "cmos",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not look at build/.")] = False,
+    record: Record = False,
+    json: Json = None,
+) -> None:
+    """Synthesise a chip: resources and clock on an FPGA, or standard cells and memory bits."""
+    found = syntheses.synthesise(chosen(preset, config, rule), target, _say, fresh)
+    if record:
+        Figures.load().record([found])
+    if json:
+        write_json(json, found.to_dict())
+    Console().print(syntheses.show(found))
+    for name, count in found.missing.items():
+        print(
+            f"error: {found.name} does not fit {found.device}: it takes {found.used[name]:,} "
+            f"{name}, {count:,} more than there are; choose fewer lanes or another chip",
+            file=sys.stderr,
+        )
+    raise typer.Exit(0 if found.fits else 1)
+
+
+def estimate(
+    preset: Preset = None, config: Config = None, rule: Rule = None, json: Json = None
+) -> None:
+    """Estimate memory bits, lanes, cycles and cells, before synthesis."""
+    found = estimates.estimate(chosen(preset, config, rule), Figures.load())
+    if json:
+        write_json(json, found.to_dict())
+    Console().print(estimates.show(found))
+
+
+def gates(
+    preset: Preset = "tiny",
+    config: Config = None,
+    rule: Rule = None,
+    simulator: Annotated[str, typer.Option(help="verilator or cxxrtl")] = "verilator",
+    data: Data = "digits",
+    data_dir: DataDir = None,
+    train: Annotated[int, typer.Option(help="Training samples.")] = 200,
+    test: Annotated[int, typer.Option(help="Test samples.")] = 100,
+    seed: Seed = 0,
+    stalls: Annotated[float, typer.Option(help="Chance of a pause on either side.")] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="Write the netlist here.")] = None,
+    json: Json = None,
+) -> None:
+    """Verify the mapped netlist of a chip as `verify` does its Verilog, bit for bit."""
+    chip = chosen(preset, config, rule)
+    given = samples(chip, load(data, data_dir=data_dir, seed=seed), train, test, seed)
+    mapped = netlists.netlist(chip)
+    if out:
+        write_text(out, mapped.verilog)
+    with watching(f"netlist of {chip.name} in {simulator}", len(given)) as watch:
+        figures = netlists.verify(mapped, given, Run(simulator, stalls), watch)
+    if json:
+        write_json(json, figures)
+    print(summary(figures))
+    print(f"netlist in standard cells: {sentence(figures)}")
+    raise typer.Exit(1 if figures["mismatches"] else 0)
+
+
+def activity(
+    preset: Preset = "tiny",
+    config: Config = None,
+    rule: Rule = None,
+    data: Data = "digits",
+    data_dir: DataDir = None,
+    seed: Seed = 0,
+    out: Annotated[Path, typer.Option(help="Write every point here, as CSV.")] = Path(
+        "build/activity.csv"
+    ),
+) -> None:
+    """Correlate the energy proxy with the toggles of the Verilog and of the mapped netlist."""
+    chip = chosen(preset, config, rule)
+    points = activities.measure(chip, load(data, data_dir=data_dir, seed=seed), seed, _say)
+    activities.keep(points, out)
+    for line in activities.told(points):
+        print(line)
+    print(f"every point: {out}")
+
+
+def report_cost(
+    presets: Annotated[list[str] | None, typer.Option("--preset", help="Chips by name.")] = None,
+    data: Data = "mnist",
+    data_dir: DataDir = None,
+    train: Train = None,
+    test: Annotated[int | None, typer.Option(help="Test samples (all).")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 1,
+    seed: Seed = 0,
+    sweep: Annotated[
+        int, typer.Option(help="Sweep widths, lanes and rules, on so many samples each.")
+    ] = 10_000,
+    record: Record = False,
+    out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("build/cost"),
+) -> None:
+    """Tell what each rule costs: accuracy, cells, memory, clock, cycles and energy."""
+    names = presets or list(report.PRESETS)
+    loaded = load(data, data_dir=data_dir, seed=seed)
+    sizes = train or len(loaded.y_train), test or len(loaded.y_test)
+    kept = Figures.load()
+    rows = report.measure(names, loaded, *sizes, epochs, seed, kept, _say)
+    report.write(rows, out)
+    Console().print(report.show(rows))
+    for sentence_ in report.changes(rows, kept):
+        print(f"changed: {sentence_}")
+    if record:
+        kept.record([each for row in rows for each in (row.cells, row.fpga)])
+    points = pareto.sweep(names, loaded, sweep, sizes[1], seed, kept, _say)
+    note = f"{data}, one pass over {sweep:,} samples; cells estimated, energies by {_tables()}"
+    pareto.write(points, out, note)
+    print(f"tables: {out}")
+
+
+COMMANDS: tuple[Callable[..., Any], ...] = (power, synth, estimate, gates, activity, report_cost)
+
+
+def _tables() -> str:
+    return " and ".join(table.name for table in TABLES)
+
+
+def _say(step: str) -> None:
+    print(step, file=sys.stderr, flush=True)
