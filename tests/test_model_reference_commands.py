@@ -108,7 +108,7 @@ def test_study_and_report_work_together(tmp_path: Path, monkeypatch: pytest.Monk
     (row,) = json.loads(told.read_text())
     assert row["published"] == 1.65
     assert row["difference"] == pytest.approx(row["ours"] - 1.65)
-    assert row["agrees"] is None  # one epoch of a hundred is not judged
+    assert (row["agrees"], row["epochs"]) == (False, 1)  # far off, and the page tells why
 
 
 def load_as_mnist() -> object:
