@@ -95,8 +95,8 @@ def _conv() -> Iterator[Settings]:
 
 
 def _conv_full() -> Iterator[Settings]:
-    """CONV (random) at the paper's 100 epochs, DRTP first."""
-    for algorithm in ("drtp", "bp"):
+    """CONV (random) at the paper's 100 epochs."""
+    for algorithm in ("shallow", "drtp"):
         yield plan("mnist", "conv-random", algorithm, init="fan-in")
 
 
