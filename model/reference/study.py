@@ -102,7 +102,7 @@ def _conv_longer() -> Iterator[Settings]:
 
 def _synthetic() -> Iterator[Settings]:
     """Figure 3's final errors: the synthetic classification at its 500 epochs."""
-    for algorithm in ("bp", "dfa", "sdfa", "fa", "shallow", "drtp"):
+    for algorithm in ("bp", "dfa", "shallow", "sdfa", "fa"):
         yield plan("synthetic", None, algorithm, init="fan-in")
 
 
@@ -117,7 +117,7 @@ def _jpeg() -> Iterator[Settings]:
 
     CONV (random) by DRTP for five of the paper's 200 epochs.
     """
-    for algorithm in ("drtp", "bp", "dfa", "fa", "sdfa", "shallow"):
+    for algorithm in ("drtp", "bp", "shallow", "sdfa", "dfa", "fa"):
         yield plan("cifar10-jpeg", "fc1-500", algorithm, init="fan-in", held_out=5000, patience=10)
     yield plan("cifar10-jpeg", "conv-random", "drtp", init="fan-in", epochs=5)
 
