@@ -71,11 +71,9 @@ class Network:
     def features(self, x: Array, together: int) -> Array:
         """Return what `learning_part` gets of examples x, found `together` at a time.
 
-        (N, ...) -> (N, *out_shape) of the last layer that never learns, or x where all learn.
+        (N, ...) -> (N, *out_shape) of the last layer that never learns; there has to be one.
         """
         fixed = self.layers[: self.lowest_trained]
-        if not fixed:
-            return x
         shape = (len(x), *fixed[-1].out_shape)
         found = array_namespace(x).empty(shape, dtype=x.dtype, device=x.device)
         for start in range(0, len(x), together):
