@@ -117,9 +117,9 @@ def _jpeg() -> Iterator[Settings]:
 
     CONV (random) by DRTP for five of the paper's 200 epochs.
     """
+    yield plan("cifar10-jpeg", "conv-random", "drtp", init="fan-in", epochs=5)
     for algorithm in ("drtp", "bp", "shallow", "sdfa", "dfa", "fa"):
         yield plan("cifar10-jpeg", "fc1-500", algorithm, init="fan-in", held_out=5000, patience=10)
-    yield plan("cifar10-jpeg", "conv-random", "drtp", init="fan-in", epochs=5)
 
 
 STUDIES: dict[str, Callable[[], Iterator[Settings]]] = {
