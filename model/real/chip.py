@@ -65,7 +65,7 @@ REAL = Kept(pixels=False, features=False, activations=False, errors=False, weigh
 class Items:
     """What reaches the first layer: the items of sample s are `lengths[s]` from `starts[s]`.
 
-    Index it like an array to choose and order samples, as `model.engine.Features`.
+    Index it like an array to choose and order samples, as `model.fast.engine.Features`.
     """
 
     places: NDArray[np.int32]
@@ -106,7 +106,7 @@ class FloatChip:
     Parameters: `state`, where it starts; `kept`, its approximations; `back_propagates`, whether
     all layers learn by the chain rule instead of the chip's rule, with the exact derivative of the
     activation as the gate; it wants `calibrate` first. The error is the chip's under every
-    algorithm, target minus score. Where all is kept it equals `model.engine.FastChip`.
+    algorithm, target minus score. Where all is kept it equals `model.fast.engine.FastChip`.
     """
 
     def __init__(

@@ -33,6 +33,7 @@ from model.state import State, fresh
 from rtl.emit import Emission, emit
 from sim.bulk import BulkChip
 from sim.silicon.netlist import netlist
+from sim.silicon.synth import Progress
 
 TRAINED = 500  #: samples that the chip has learned before
 SAMPLES = 2  #: of each point; recorded to the end of their learning
@@ -43,8 +44,6 @@ KINDS: dict[str, Callable[[ChipConfig], Emission]] = {"rtl": emit, "gates": netl
 
 #: Pins of standard cells that drive a net, each of which counts once.
 DRIVERS = frozenset({"Y", "YS", "YC", "Q"})
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

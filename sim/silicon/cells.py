@@ -25,7 +25,7 @@ _PLACE = "usr/share/qflow/tech/osu018/osu018_stdcells.lib"
 
 
 def logic_um2(cells_um2: float) -> float:
-    """Area of cells carried to the target node of `model.technology`."""
+    """Area of cells carried to the target node of `model.cost.technology`."""
     return cells_um2 * area_scale(NODE_NM, TARGET.node_nm)
 
 

@@ -33,7 +33,7 @@ ACTIVE_FEATURES = 0.54
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate of one chip; `cells_um2` and `error` are of the library of `sim.cells`."""
+    """An estimate of one chip; `cells_um2` and `error` are for `sim.silicon.cells`' library."""
 
     config: ChipConfig
     memory_bits: dict[str, int]

@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,13 @@ from model.contract.refusal import Refusal
 from sim import tools
 from sim.compiled import BUILD
 from sim.line import ROOT, board_files
-from sim.silicon.synth import utilisation
+from sim.silicon.synth import Progress, utilisation
 
 FIGURES = ROOT / "results" / "boards.json"
 USED_MARGIN = 0.05  #: by which a resource may grow over what was recorded
 FMAX_MARGIN = 0.10  #: by which the greatest clock may fall below what was recorded
 
 CLOCK_TOLERANCE = 1e-3  #: between the board's clock and the one that nextpnr found in the design
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The mapped netlist of a chip, so that the ladder's judge can hold it against the model.
 
-What `sim.synth` maps to standard cells, monitors and counters kept, becomes Verilog again: the
-netlist, a model of each cell made from its function in the liberty file, and the memories.
+What `sim.silicon.synth` maps to standard cells, monitors and counters kept, becomes Verilog again:
+the netlist, a model of each cell made from its function in the liberty file, and the memories.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Accuracy against energy and area, over widths of the hidden layer, lanes and rules.
 
-Accuracies and counts are measured; the area of cells is estimated (`sim.estimate`), that of memory
-is its bits. Lanes do not change what a chip learns, but what it reads and how long it takes.
+Accuracies and counts are measured; the area of cells is estimated (`sim.silicon.estimate`), that of
+memory is its bits. Lanes do not change what a chip learns, but what it reads and how long it takes.
 """
 
 import csv
@@ -22,6 +22,7 @@ from sim.silicon import cells
 from sim.silicon.estimate import estimate
 from sim.silicon.figures import Figures
 from sim.silicon.power import price, work
+from sim.silicon.synth import Progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 WIDTHS = (32, 64, 128, 256)
 LANES = (8, 16, 32)
 SWEPT = ("shallow", "drtp", "drtp-scaled", "dfa")
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

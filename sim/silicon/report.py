@@ -7,7 +7,7 @@ they were recorded with. Under the table stands where each column comes from.
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -28,11 +28,9 @@ from model.data import Dataset
 from sim.silicon import cells
 from sim.silicon.figures import Figures
 from sim.silicon.power import Priced, Work, calibration, price, published, scope, work
-from sim.silicon.synth import ECP5, Synthesis, synthesise
+from sim.silicon.synth import ECP5, Progress, Synthesis, synthesise
 
 PRESETS = ("spoon", "spoon-lite")
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)

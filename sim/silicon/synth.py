@@ -150,7 +150,7 @@ class Synthesis:
 
     @property
     def logic_um2(self) -> float:
-        """Cells in the target node of `model.technology`."""
+        """Cells in the target node of `model.cost.technology`."""
         if self.cells_um2 is None:
             raise Refusal(f"the target {self.target} has no area; ask for cmos")
         return cells.logic_um2(self.cells_um2)
