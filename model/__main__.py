@@ -20,20 +20,22 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from model.compare import compare, tables
 from model.contract.artifact import write_json
 from model.contract.presets import chosen, rule_name
 from model.contract.refusal import Refusal, speaking_plainly
 from model.data import get, load
-from model.experiment import limited, samples_for
 from model.network import ChipModel, drawn
-from model.reference import commands as reference
-from model.sweep import read_sweep, sweep
+from model.paper import commands as paper
+from model.study.compare import compare, tables
+from model.study.experiment import limited, samples_for
+from model.study.sweep import read_sweep, sweep
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 data_app = typer.Typer(no_args_is_help=True)
 app.add_typer(data_app, name="data", help="Data sets.")
-app.add_typer(reference.app, name="reference")
+app.add_typer(paper.app, name="paper")
+# The name of the room until 0.1; kept for one release.
+app.add_typer(paper.app, name="reference", hidden=True)
 
 
 @app.callback()
@@ -132,7 +134,7 @@ def compare_command(
         if json is not None:
             write_json(json, about | found.figures())
         if plot is not None:
-            from model.compare_picture import write_picture  # takes a second to import
+            from model.study.picture import write_picture  # takes a second to import
 
             write_picture(found, told, plot)
         console = Console()

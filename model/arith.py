@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from model.contract.formats import Format
 
 Codes = NDArray[np.int64]
+Words = NDArray[np.uint32]  #: event words
 
 
 def saturate(codes: ArrayLike, to: Format) -> Codes:

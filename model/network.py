@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes
+from model.chip import Counts, PlainChip, no_counts
 from model.contract.artifact import writing
 from model.contract.config import ChipConfig, from_dict
 from model.contract.counters import Kind, counters
 from model.contract.refusal import Refusal
-from model.encode import sample_words
 from model.fast.engine import FastChip, Features
-from model.plain import Counts, PlainChip, no_counts
+from model.sensor.image import sample_words
 from model.state import State, fresh
 
 Images = NDArray[np.uint8]

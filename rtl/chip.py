@@ -1,4 +1,4 @@
-"""The chip: the stages in the order of the data, and the host's side. Twin: `model/plain.py`."""
+"""The chip: the stages in the order of the data, and the host's side. Twin: `model/chip.py`."""
 
 from amaranth.hdl import Cat, Elaboratable, Module
 from amaranth.lib import stream, wiring

@@ -11,15 +11,17 @@ from model.contract.artifact import write_json
 from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
 from model.data import load
-from sim import debian, demo, speed
-from sim import doctor as doctors
-from sim import golden as goldens
-from sim import run as runs
-from sim import sabotage as sabotages
-from sim import verify as verifications
-from sim.progress import watching
+from sim.host import demo
+from sim.judge import run as runs
+from sim.judge import verify as verifications
+from sim.judge.progress import watching
 from sim.silicon import commands as silicon
 from sim.silicon import fpga as boards
+from sim.speed import measure
+from sim.tools import debian
+from sim.tools import doctor as doctors
+from sim.trust import golden as goldens
+from sim.trust import sabotage as sabotages
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -128,7 +130,7 @@ def bench(
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
 ) -> None:
     """Measure engines, every way to run the Verilog, and the chip, side by side."""
-    tables, told = speed.report(preset)
+    tables, told = measure.report(preset)
     Console().print(tables)
     if json:
         write_json(json, told)

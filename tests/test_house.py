@@ -21,9 +21,9 @@ RULES = {
         *("numpy", "numba", "joblib", "matplotlib", "rich", "typer", "sklearn", "pooch"),
         *("PIL", "aedat", "model"),
     },
-    "model.reference": {
+    "model.paper": {
         *("numpy", "torch", "array_api_compat", "joblib", "matplotlib", "rich", "typer"),
-        *("sklearn", "model.contract", "model.data", "model.reference"),
+        *("sklearn", "model.contract", "model.data", "model.paper"),
     },
     "rtl": {"amaranth", "model.contract", "rtl"},
     "rtl.__main__": {"typer", "model.contract", "rtl"},
@@ -34,8 +34,8 @@ RULES = {
     },
 }
 # The float world is opened by commands and reports alone: no integer may come from it.
-PRIVATE = "model.reference"
-OPENERS = {"model.__main__", "model.compare", "model.sweep", "sim.silicon.report"}
+PRIVATE = "model.paper"
+OPENERS = {"model.__main__", "model.study.compare", "model.study.sweep", "sim.silicon.report"}
 
 # In pieces, so that this file does not name them.
 HOSTS = [
@@ -113,19 +113,19 @@ def test_a_module_imports_only_what_its_room_may(module: str) -> None:
     [
         ("model.contract.formats", "import numpy", ["numpy"]),
         ("model.contract.formats", "def f():\n  from model import arith", ["model.arith"]),
-        ("model.conv", "from model.reference import task", ["model.reference.task"]),
+        ("model.conv", "from model.paper import task", ["model.paper.task"]),
         ("model.conv", "import amaranth.hdl", ["amaranth.hdl"]),
         ("model.conv", "from . import arith", ["..arith"]),
-        ("model.reference.task", "from model.conv import Conv", ["model.conv.Conv"]),
+        ("model.paper.task", "from model.conv import Conv", ["model.conv.Conv"]),
         ("rtl.conv", "from model.arith import clip", ["model.arith.clip"]),
         ("rtl.conv", "import model", ["model"]),
         ("rtl.conv", "import typer", ["typer"]),
-        ("sim.verify", "from rtl.conv import Conv", ["rtl.conv.Conv"]),
-        ("sim.verify", "import tests.conftest", ["tests.conftest"]),
-        ("sim.verify", "from model.reference.task import digits", ["model.reference.task.digits"]),
-        ("sim.silicon.report", "from model.reference.task import digits", []),
+        ("sim.judge.verify", "from rtl.conv import Conv", ["rtl.conv.Conv"]),
+        ("sim.judge.verify", "import tests.conftest", ["tests.conftest"]),
+        ("sim.judge.verify", "from model.paper.task import digits", ["model.paper.task.digits"]),
+        ("sim.silicon.report", "from model.paper.task import digits", []),
         ("rtl.__main__", "import os, typer", []),
-        ("model.__main__", "from model.reference import task", []),
+        ("model.__main__", "from model.paper import task", []),
     ],
 )
 def test_the_rules_catch_what_they_forbid(module: str, source: str, found: list[str]) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from model.contract.config import ChipConfig, Conv, Hidden, Pooling, Readout
 from model.contract.timing import conv_cycles
 from model.conv import accumulate, convolve, feature_events, feature_items, pool, window
-from model.encode import admit, sample_words
+from model.encode import admit
+from model.sensor.image import sample_words
 
 
 def chip(stage: Conv, height: int, width: int, channels: int = 1) -> ChipConfig:

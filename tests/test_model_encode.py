@@ -7,7 +7,8 @@ import pytest
 
 from model.contract.config import ChipConfig, Conv, Hidden, Readout
 from model.contract.refusal import Refusal
-from model.encode import admit, image_events, sample_words
+from model.encode import admit
+from model.sensor.image import image_events, sample_words
 
 
 def chip(height: int, width: int) -> ChipConfig:

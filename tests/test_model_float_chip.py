@@ -22,11 +22,11 @@ from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.data import load
 from model.fast.engine import FastChip
+from model.float_chip.chip import ALGORITHMS, CHIP, REAL, FloatChip, Kept, start
 from model.network import plan
-from model.real.chip import ALGORITHMS, CHIP, REAL, FloatChip, Kept, start
-from model.reference.algorithm import signals
-from model.reference.network import Network
-from model.reference.settings import plan as settings
+from model.paper.algorithm import signals
+from model.paper.network import Network
+from model.paper.settings import plan as settings
 
 DIGITS = load("digits")
 X, Y = DIGITS.x_train[:80], DIGITS.y_train[:80]

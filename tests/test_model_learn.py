@@ -7,8 +7,9 @@ import numpy as np
 
 from model.contract.config import ChipConfig, Hidden, LayerShape, Readout
 from model.contract.formats import Format
-from model.learn import accumulate, update
+from model.learn import update
 from model.lfsr import Lfsr
+from model.synapses import accumulate
 
 
 def layer(lanes: int = 2, rate_shift: int = 4, sum_bits: int | None = None) -> LayerShape:

@@ -15,14 +15,14 @@ import pytest
 from numpy.typing import NDArray
 
 from model import network
+from model.chip import PlainChip
 from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.data import load
-from model.encode import sample_words
 from model.network import ChipModel, checked_images, plan
-from model.plain import PlainChip
+from model.sensor.image import sample_words
 from model.state import fresh
 
 TINY = preset("tiny")

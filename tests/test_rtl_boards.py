@@ -12,7 +12,7 @@ from model.contract.config import from_dict
 from model.contract.presets import preset
 from model.contract.transport import UART_CYCLES
 from rtl.boards import BOARDS, icebreaker, versa
-from sim.line import ROOT
+from sim.host.line import ROOT
 
 EACH = pytest.mark.parametrize("name", BOARDS)
 

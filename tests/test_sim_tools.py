@@ -1,4 +1,4 @@
-"""sim/tools.py: tools are found, judged and refused; benches fail unless a test ran and passed."""
+"""sim/tools/: tools are found, judged and refused; benches fail unless a test ran and passed."""
 
 import json
 import os
@@ -15,8 +15,9 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from typer.testing import CliRunner
 
 from model.contract.refusal import Refusal
-from sim import debian, doctor, tools
+from sim import tools
 from sim.__main__ import app
+from sim.tools import debian, doctor
 
 SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
 

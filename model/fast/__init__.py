@@ -1,1 +1,1 @@
-"""The fast engine: compiled loops over whole data sets, equal to `model.plain` bit for bit."""
+"""The fast engine: compiled loops over whole data sets, equal to `model.chip` bit for bit."""

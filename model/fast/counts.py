@@ -6,11 +6,11 @@ Cycle formulas are affine in what they take: at the totals of n samples they lac
 import numpy as np
 
 from model.arith import Codes
+from model.chip import Counts
 from model.contract.config import ChipConfig
 from model.contract.timing import conv_cycles, forward_cycles, learn_cycles
 from model.fast.conv import TALLIES as CONV_TALLIES
 from model.fast.layers import TALLIES as LAYER_TALLIES
-from model.plain import Counts
 
 
 def count_front(config: ChipConfig, counts: Counts, events: Codes, tallies: Codes) -> None:

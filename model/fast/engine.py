@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes
+from model.chip import no_counts
 from model.contract.config import ChipConfig, Pooling, Rule
 from model.contract.refusal import Refusal
-from model.encode import pixel_codes
 from model.fast import conv, counts, layers, packing, trace
 from model.fast.conv import Maps
-from model.plain import no_counts
+from model.sensor.image import pixel_codes
 from model.state import State
 from model.trace import Trace
 
@@ -53,7 +53,7 @@ class Features:
 class FastChip:
     """A chip in operation: takes images, changes its state as it learns.
 
-    `counts` has the form of `PlainChip.counts`. Twin: `model.plain.PlainChip`.
+    `counts` has the form of `PlainChip.counts`. Twin: `model.chip.PlainChip`.
     """
 
     def __init__(self, config: ChipConfig, state: State, trace: Trace | None = None) -> None:

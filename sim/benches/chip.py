@@ -1,8 +1,8 @@
 """Bench of a whole chip behind AXI: state in, samples through, everything logged, state out.
 
-What to do comes from `sim.cosim` in a file; what was seen goes back in another, and is judged
-elsewhere. This bench asserts the protocol alone: no X where something crosses, AXI's rules, an
-answer to every access.
+What to do comes from `sim.simulators.cosim` in a file; what was seen goes back in another, and is
+judged elsewhere. This bench asserts the protocol alone: no X where something crosses, AXI's rules,
+an answer to every access.
 """
 
 import json

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from model.arith import Codes
+from model.arith import Codes, Words
+from model.banks import to_chunks, to_words
+from model.chip import PlainChip
 from model.contract.config import ChipConfig, LayerShape
 from model.contract.counters import Kind, of_stage
 from model.contract.event import Event, Mark, pack_event, pack_mark
@@ -20,11 +22,10 @@ from model.contract.result import unpack as unpack_result
 from model.contract.stages import HEAD_BITS, boundaries
 from model.contract.storage import host_banks
 from model.contract.timing import forward_cycles
-from model.encode import Words, admit, sample_words
-from model.plain import PlainChip
+from model.encode import admit
+from model.sensor.image import sample_words
 from model.state import State
 from model.trace import Trace
-from model.words import to_chunks, to_words
 from sim.benches.bench import Bits, Case
 
 

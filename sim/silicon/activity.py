@@ -26,14 +26,14 @@ from model.cost.actions import Part
 from model.cost.proxy import bill
 from model.cost.tables import TABLES
 from model.data import Dataset
-from model.encode import sample_words
 from model.fast.engine import FastChip
 from model.network import plan, totals
+from model.sensor.image import sample_words
 from model.state import State, fresh
 from rtl.emit import Emission, emit
-from sim.bulk import BulkChip
 from sim.silicon.netlist import netlist
 from sim.silicon.synth import Progress
+from sim.simulators.bulk import BulkChip
 
 TRAINED = 500  #: samples that the chip has learned before
 SAMPLES = 2  #: of each point; recorded to the end of their learning

@@ -10,7 +10,8 @@ from pathlib import Path
 from model.contract.refusal import Refusal
 from model.cost.tables import MEMORY_BIT, Source
 from model.cost.technology import TARGET, area_scale
-from sim import debian, tools
+from sim import tools
+from sim.tools import debian
 
 SOURCE = Source(
     "J. E. Stine et al.",

@@ -13,7 +13,8 @@ from model.contract.presets import chosen
 from model.cost.tables import TABLES
 from model.cost.technology import TARGET, Technology
 from model.data import load
-from sim.progress import watching
+from sim.judge.progress import watching
+from sim.judge.verify import Run, samples, sentence, summary
 from sim.silicon import activity as activities
 from sim.silicon import estimate as estimates
 from sim.silicon import netlist as netlists
@@ -21,7 +22,6 @@ from sim.silicon import pareto, report
 from sim.silicon import power as powers
 from sim.silicon import synth as syntheses
 from sim.silicon.figures import Figures
-from sim.verify import Run, samples, sentence, summary
 
 Preset = Annotated[str | None, typer.Option(help="A chip by name.")]
 Config = Annotated[Path | None, typer.Option(help="A chip of your own, TOML.")]

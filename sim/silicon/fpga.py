@@ -19,9 +19,9 @@ from rich.table import Table
 from model.contract.artifact import write_json
 from model.contract.refusal import Refusal
 from sim import tools
-from sim.compiled import BUILD
-from sim.line import ROOT, board_files
+from sim.host.line import ROOT, board_files
 from sim.silicon.synth import Progress, utilisation
+from sim.simulators.compiled import BUILD
 
 FIGURES = ROOT / "results" / "boards.json"
 USED_MARGIN = 0.05  #: by which a resource may grow over what was recorded

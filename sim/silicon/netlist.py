@@ -15,9 +15,9 @@ from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from rtl.emit import Emission, emit
 from sim import tools
+from sim.judge.verify import Run, Samples, Verification, Watch
 from sim.silicon import cells
 from sim.silicon.synth import cmos_script
-from sim.verify import Run, Samples, Verification, Watch
 
 
 def netlist(config: ChipConfig) -> Emission:
@@ -72,7 +72,7 @@ def _memory(emission: Emission) -> str:
 def verify(
     mapped: Emission, given: Samples, run: Run, watch: Watch | None = None
 ) -> dict[str, Any]:
-    """Hold a netlist against the model, as `sim.verify` does a chip's Verilog: the figures."""
+    """Hold a netlist against the model, as `sim.judge.verify` does Verilog: the figures."""
     began = time.perf_counter()
     verification = Verification(mapped.config, given, dataclasses.replace(run, brief=True))
     verification.emission = mapped

@@ -37,8 +37,8 @@ from model.cost.tables import MEMORY_BIT
 from model.cost.technology import TARGET
 from rtl.emit import Emission, emit
 from sim import tools
-from sim.compiled import BUILD
 from sim.silicon import cells
+from sim.simulators.compiled import BUILD
 
 Progress = Callable[[str], None]
 

@@ -1,0 +1,224 @@
+"""Studies: the long runs behind the reproduction tables, point by point, resumable at any moment.
+
+A study is a list of settings. Each finished point is written at once to `<folder>/<study>.csv`, its
+epochs to `<folder>/<study>.curves.csv`; the point in progress has a checkpoint in `<folder>/.work`,
+written after every epoch. A study that was stopped, however rudely, goes on from there.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from model.contract.artifact import write_text
+from model.contract.refusal import Refusal
+from model.paper.run import Run, provenance
+from model.paper.settings import ALGORITHMS, Settings, plan
+from model.paper.task import Task, load
+from model.paper.training import Progress, fit
+
+Row = dict[str, Any]
+
+RESULTS = (
+    "test_error",  # mean of the last ten epochs, as the paper has it
+    "final_test_error",
+    "final_test_loss",
+    "final_train_error",
+    "final_train_loss",
+    "epochs_run",
+    "seconds",
+)
+PROVENANCE = ("config", "python", "library")
+CURVE = ("epoch", "test_error", "test_loss", "train_error", "train_loss")
+
+
+def _anchors() -> Iterator[Settings]:
+    """Runs of the authors' program: its initialisation and its epochs, three seeds.
+
+    Twenty seeds of the regression, whose losses move most from run to run.
+    """
+    for algorithm in ALGORITHMS:
+        for seed in range(3):
+            yield plan("mnist", "fc1-500", algorithm, epochs=10, seed=seed, init="fan-in")
+    for data, trials in (("synthetic", 3), ("regression", 20)):
+        for algorithm in ALGORITHMS:
+            if (data, algorithm) != ("regression", "drtp"):
+                for seed in range(trials):
+                    yield plan(data, None, algorithm, epochs=20, seed=seed, init="fan-in")
+
+
+def _fc1() -> Iterator[Settings]:
+    """Table 1, FC1-500 at the paper's 100 epochs; three trials of DRTP."""
+    yield from _trials("fc1-500")
+
+
+def _trials(network: str) -> Iterator[Settings]:
+    """One trial of each algorithm, the most telling first, then two more of DRTP."""
+    for algorithm in ("bp", "drtp", "shallow", "dfa", "fa", "sdfa"):
+        yield plan("mnist", network, algorithm, init="fan-in")
+    for seed in (1, 2):
+        yield plan("mnist", network, "drtp", init="fan-in", seed=seed)
+
+
+def _dropout() -> Iterator[Settings]:
+    """Table 1, FC1-500 with dropout 0.1."""
+    for algorithm in ALGORITHMS:
+        yield plan("mnist", "fc1-500", algorithm, init="fan-in", dropout=0.1)
+
+
+def _fc2() -> Iterator[Settings]:
+    """Table 1, FC2-500; three trials of DRTP."""
+    yield from _trials("fc2-500")
+
+
+def _wide() -> Iterator[Settings]:
+    """Table 1, layers of 1000."""
+    for network in ("fc1-1000", "fc2-1000"):
+        for algorithm in ("drtp", "bp"):
+            yield plan("mnist", network, algorithm, init="fan-in")
+
+
+def _init() -> Iterator[Settings]:
+    """Table 1, FC1-500, from the first weights of the paper's text (He), not its program's."""
+    for algorithm in ("drtp", "shallow", "bp"):
+        yield plan("mnist", "fc1-500", algorithm, init="he")
+
+
+def _conv() -> Iterator[Settings]:
+    """The convolutional rows of Table 1, at a tenth of its epochs."""
+    for algorithm in ("drtp", "bp", "dfa", "fa", "sdfa", "shallow"):
+        yield plan("mnist", "conv-random", algorithm, init="fan-in", epochs=10)
+    for algorithm in ("drtp", "bp"):
+        yield plan("mnist", "conv-trained", algorithm, init="fan-in", epochs=10)
+
+
+def _conv_longer() -> Iterator[Settings]:
+    """CONV (random) further on: shallow at the paper's 100 epochs, DRTP at 30."""
+    yield plan("mnist", "conv-random", "shallow", init="fan-in")
+    yield plan("mnist", "conv-random", "drtp", init="fan-in", epochs=30)
+
+
+def _synthetic() -> Iterator[Settings]:
+    """Figure 3's final errors: the synthetic classification at its 500 epochs."""
+    for algorithm in ("bp", "dfa", "shallow", "sdfa", "fa"):
+        yield plan("synthetic", None, algorithm, init="fan-in")
+
+
+def _synthetic_init() -> Iterator[Settings]:
+    """The same from He weights in every layer: neither those of its program, nor any at zero."""
+    for algorithm in ("bp", "shallow", "dfa", "fa", "sdfa"):
+        yield plan("synthetic", None, algorithm, init="he", zero=False)
+
+
+def _jpeg() -> Iterator[Settings]:
+    """Table 2's first row, on the JPEG copy of CIFAR-10; the last tenth judges early stopping.
+
+    CONV (random) by DRTP for five of the paper's 200 epochs.
+    """
+    yield plan("cifar10-jpeg", "conv-random", "drtp", init="fan-in", epochs=5)
+    for algorithm in ("drtp", "bp", "shallow", "sdfa", "dfa", "fa"):
+        yield plan("cifar10-jpeg", "fc1-500", algorithm, init="fan-in", held_out=5000, patience=10)
+
+
+STUDIES: dict[str, Callable[[], Iterator[Settings]]] = {
+    "anchors": _anchors,
+    "table1-fc1": _fc1,
+    "table1-fc2": _fc2,
+    "table1-dropout": _dropout,
+    "table1-wide": _wide,
+    "table1-init": _init,
+    "table1-conv": _conv,
+    "table1-conv-longer": _conv_longer,
+    "table2-jpeg": _jpeg,
+    "synthetic": _synthetic,
+    "synthetic-init": _synthetic_init,
+}
+
+#: Studies whose published figures tell the training error too.
+MEASURING_TRAIN = ("anchors", "synthetic", "synthetic-init")
+
+
+def study(
+    name: str,
+    folder: Path,
+    *,
+    data_dir: Path | None = None,
+    backend: str = "numpy",
+    progress: Callable[[Settings, int, int], Progress] | None = None,
+) -> list[Row]:
+    """Run what is not yet measured of a study and return all its rows.
+
+    `progress(settings, number, count)` is called as a point begins and returns what `fit` reports
+    to. Raises `Refusal` for an unknown study and as `fit` does.
+    """
+    if name not in STUDIES:
+        raise Refusal(f"there is no study {name!r}; choose one of {', '.join(STUDIES)}")
+    planned = [replace(settings, backend=backend) for settings in STUDIES[name]()]
+    points, curves = folder / f"{name}.csv", folder / f"{name}.curves.csv"
+    rows = read_rows(points)
+    task: Task | None = None
+    for number, settings in enumerate(planned, 1):
+        if any(row["config"] == settings.hash for row in rows):
+            continue
+        if task is None or task.name != settings.data:
+            task = load(settings.data, data_dir)
+        checkpoint = folder / ".work" / f"{settings.hash}.npz"
+        run = fit(
+            settings,
+            task,
+            measure_train=name in MEASURING_TRAIN,
+            checkpoint=checkpoint,
+            resume=True,
+            progress=progress(settings, number, len(planned)) if progress else None,
+        )
+        kept = [row for row in read_rows(curves) if row["config"] != settings.hash]
+        write_rows(curves, ("config", *CURVE), [*kept, *_curve(run)])
+        rows.append(_row(run))
+        names = [field.name for field in fields(Settings)]
+        write_rows(points, (*names, *RESULTS, *PROVENANCE), rows)
+        checkpoint.unlink(missing_ok=True)
+    return rows
+
+
+def _row(run: Run) -> Row:
+    """A tidy row: settings, results, provenance."""
+    last = run.points[-1]
+    return {
+        **asdict(run.settings),
+        "test_error": None if last.test_error is None else run.test_error,
+        "final_test_error": last.test_error,
+        "final_test_loss": last.test_loss,
+        "final_train_error": last.train_error,
+        "final_train_loss": last.train_loss,
+        "epochs_run": last.epoch,
+        "seconds": round(run.seconds, 1),
+        **provenance(run.settings),
+    }
+
+
+def _curve(run: Run) -> Iterator[Row]:
+    for point in run.points:
+        yield {"config": run.settings.hash, **{name: getattr(point, name) for name in CURVE}}
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a CSV as text, none where there is no file yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path: Path, columns: tuple[str, ...], rows: list[Row]) -> None:
+    """Write rows as CSV, whole or not at all; None becomes an empty cell."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows({name: _cell(row[name]) for name in columns} for row in rows)
+    write_text(path, text.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

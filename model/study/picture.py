@@ -1,0 +1,65 @@
+"""The picture of a comparison: accuracy over samples, and number formats before and after."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from model.contract.artifact import writing
+from model.float_chip.chip import ALGORITHMS
+from model.study.compare import Comparison
+from model.study.experiment import FLOAT
+from model.study.profile import Profile
+
+
+def write_picture(found: Comparison, title: str, path: Path) -> None:
+    """Draw a comparison as PNG. Raises `Refusal` where the path cannot be written."""
+    picture = Figure(figsize=(12, 9), layout="constrained")
+    picture.suptitle(title)
+    grid = picture.add_gridspec(2, 2, height_ratios=(1.2, 1))
+    _curves(found, picture.add_subplot(grid[0, :]))
+    _profiles(found.before, "before", picture.add_subplot(grid[1, 0]))
+    _profiles(found.after, "after", picture.add_subplot(grid[1, 1]))
+    with writing(path) as file:
+        picture.savefig(file, format="png", dpi=100)
+
+
+def _curves(found: Comparison, axes: Axes) -> None:
+    """Mean test error over samples learned, one standard deviation shaded: one colour a rule."""
+    for number, algorithm in enumerate(ALGORITHMS):
+        for name, style in ((algorithm, "-"), (FLOAT + algorithm, "--")):
+            if name not in found.curves:
+                continue
+            errors = 100 * (1 - np.array(found.curves[name]))
+            mean, deviation = errors.mean(axis=0), errors.std(axis=0)
+            colour = f"C{number}"
+            label = f"{name}  {100 - mean[-1]:.2f} %"
+            axes.plot(found.looks, mean, style, color=colour, label=label)
+            axes.fill_between(
+                found.looks, mean - deviation, mean + deviation, color=colour, alpha=0.15, lw=0
+            )
+    axes.set(xscale="log", yscale="log", xlabel="samples learned", ylabel="test error (%)")
+    axes.set_title(f"Accuracy over samples, mean of {len(found.seeds)} seeds; float dashed")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}" if axis is axes.yaxis else "")
+    axes.grid(which="both", alpha=0.3)
+    axes.legend(ncols=2, fontsize="small", title="final accuracy")
+
+
+def _profiles(profiles: list[Profile], when: str, axes: Axes) -> None:
+    """One line a tensor: how many bits its magnitudes take, and how many its format has."""
+    shares = np.zeros((len(profiles), max(len(profile.shares) for profile in profiles)))
+    for row, profile in enumerate(profiles):
+        shares[row, : len(profile.shares)] = profile.shares
+        bits = profile.format.high.bit_length()
+        axes.plot([bits + 0.5] * 2, [row - 0.5, row + 0.5], color="black", lw=2)
+        if profile.saturated and profile.format.high > 1:
+            text = f"{profile.saturated:.1%} at its ends"
+            axes.text(bits + 0.8, row, text, color="red", va="center", fontsize="x-small")
+    shown = np.ma.masked_equal(shares, 0)
+    axes.imshow(shown, aspect="auto", cmap="Blues", vmin=0, vmax=0.5, interpolation="nearest")
+    axes.set_yticks(range(len(profiles)), [profile.tensor for profile in profiles])
+    axes.set_xlabel("bits of magnitude (0: zero); black: what the format holds")
+    axes.set_title(f"Number formats {when} training")

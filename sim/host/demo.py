@@ -1,0 +1,160 @@
+"""The host demo: a simulated chip learns through its line, byte by byte, and the model beside it.
+
+Both get the same samples in the same order from the same fresh state, so they must end with the
+same weights: those of `python -m model train` with the same arguments.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from model.arith import Codes, Words
+from model.contract.config import ChipConfig
+from model.contract.presets import rule_name
+from model.contract.result import unpack
+from model.data import Dataset
+from model.network import ChipModel, drawn, plan
+from model.sensor.image import sample_words
+from model.state import fresh
+from sim.host.line import SimulatedLine
+from sim.host.remote import Link, RemoteChip
+
+CHUNK_SAMPLES = 32  #: between two looks at the bar
+
+Progress = Callable[[int], None]
+"""Told how many samples went through the chip."""
+
+
+def demonstrate(
+    config: ChipConfig,
+    data: Dataset,
+    *,
+    limit: int | None,
+    epochs: int,
+    seed: int,
+    line: str,
+    progress: Progress = lambda done: None,
+) -> dict[str, Any]:
+    """Train and test model and chip; `equal` tells whether weights and classes are the same.
+
+    Raises `Refusal` where an argument or the data do not fit the chip, a tool is missing, or the
+    chip does not answer as it must.
+    """
+    model = ChipModel(config, epochs=epochs, seed=seed)
+    kept = drawn(len(data.x_train), limit, seed)
+    images, labels = data.x_train[kept], data.y_train[kept]
+    model.fit(images, labels)
+    order, rates = plan(config, len(kept), epochs, seed)
+
+    with SimulatedLine(config, line) as wire:
+        chip = RemoteChip(config, Link(wire))
+        started = time.monotonic()
+        chip.load(fresh(config, seed))
+        if config.counters:
+            chip.clear()
+        learning = (
+            sample_words(config, images[number], int(labels[number]), True, int(rate))
+            for number, rate in zip(order, rates, strict=True)
+        )
+        _run(chip, learning, progress)
+        learned = chip.state()
+        counted = chip.counters()
+        testing = (sample_words(config, image, 0, False, 0) for image in data.x_test)
+        classes = _run(chip, testing, lambda done: progress(len(order) + done))
+        seconds, cycles = time.monotonic() - started, wire.cycles
+        sent, received = wire.bytes_sent, wire.bytes_received
+
+    hashes = {"model": model.state_.weights_sha256, "chip": learned.weights_sha256}
+    predicted = model.predict(data.x_test)
+    different = [name for name, count in model.counters_.items() if counted.get(name) != count]
+    return {
+        "preset": config.name,
+        "config_sha256": config.sha256,
+        "rule": rule_name(config),
+        "line": line,
+        "seed": seed,
+        "epochs": epochs,
+        "train_samples": len(kept),
+        "test_samples": len(data.x_test),
+        "bytes_sent": sent,
+        "bytes_received": received,
+        "cycles": cycles,
+        "seconds": round(seconds, 2),
+        "test_accuracy": float(np.mean(classes == data.y_test)),
+        "weights_sha256": hashes,
+        "classes_differ": int(np.count_nonzero(classes != predicted)),
+        "counters_differ": different if config.counters else None,
+        "equal": hashes["model"] == hashes["chip"]
+        and not (config.counters and different)
+        and bool((classes == predicted).all()),
+    }
+
+
+def planned(data: Dataset, limit: int | None, epochs: int) -> int:
+    """Samples that go through the chip, learned or not."""
+    return (limit or len(data.x_train)) * epochs + len(data.x_test)
+
+
+def _run(chip: RemoteChip, samples: Iterator[Words], progress: Progress) -> Codes:
+    """Classes of samples, given in chunks."""
+    found: list[int] = []
+    chunk: list[Words] = []
+
+    def flush() -> None:
+        verdicts = chip.run(np.concatenate(chunk))[:, -1]
+        found.extend(unpack(int(word)).label for word in verdicts)  # type: ignore[union-attr]
+        chunk.clear()
+        progress(len(found))
+
+    for words in samples:
+        chunk.append(words)
+        if len(chunk) == CHUNK_SAMPLES:
+            flush()
+    if chunk:
+        flush()
+    return np.array(found)
+
+
+@contextmanager
+def watching(title: str, samples: int) -> Iterator[Progress]:
+    """A bar of samples that went through the chip; silent where nobody looks."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=samples)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def table(figures: dict[str, Any]) -> Table:
+    """What the demo shows."""
+    shown = Table(show_header=False)
+    shown.add_row("chip", f"{figures['preset']}, rule {figures['rule']}, behind {figures['line']}")
+    shown.add_row("learned", f"{figures['epochs']} epochs of {figures['train_samples']:,} samples")
+    shown.add_row(
+        "bytes", f"{figures['bytes_sent']:,} sent, {figures['bytes_received']:,} received"
+    )
+    shown.add_row("cycles", f"{figures['cycles']:,} in {figures['seconds']:.1f} s")
+    accuracy = f"{figures['test_accuracy']:.2%} of {figures['test_samples']:,} test samples"
+    shown.add_row("accuracy", f"{accuracy}; {figures['classes_differ']} classified otherwise")
+    if figures["counters_differ"] is not None:
+        shown.add_row("counters", ", ".join(figures["counters_differ"]) or "equal")
+    return shown
+
+
+def sentence(figures: dict[str, Any]) -> str:
+    """Both hashes, and what they say."""
+    hashes = figures["weights_sha256"]
+    told = "equal" if figures["equal"] else "MODEL AND CHIP DIFFER"
+    return f"weights, model  {hashes['model']}\nweights, chip   {hashes['chip']}\n{told}"

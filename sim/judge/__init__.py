@@ -1,0 +1,1 @@
+"""Whether model and Verilog agree: the same samples through both, everything compared."""

@@ -1,0 +1,1 @@
+"""One way to run the Verilog a file, all with one face: `observe(...) -> Observed`."""

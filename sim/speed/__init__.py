@@ -1,0 +1,1 @@
+"""How fast everything runs, side by side in one run."""

@@ -1,0 +1,1 @@
+"""Whether the judge can be trusted: anchors from outside, frozen runs, sabotage."""

@@ -1,0 +1,91 @@
+"""The chip's rules at its AXI ports, under both simulators: accesses, malformed words, recovery."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.banks import to_chunks, to_words
+from model.contract import registers
+from model.contract.config import ChipConfig, Hidden, Readout
+from model.contract.counters import Kind, counters
+from model.contract.event import Event, Mark, pack_event, pack_mark
+from model.contract.result import VERDICT_AT, pack_score
+from model.contract.storage import host_banks
+from model.state import fresh
+from rtl.axi import AxiTop
+from sim import tools
+from sim.benches import bench
+from sim.benches.vectors import random_samples, run_model
+
+# Six lanes: words of 48 bits take two accesses.
+CONFIG = ChipConfig(
+    name="rules",
+    height=3,
+    width=5,
+    lanes=6,
+    hidden=(Hidden(neurons=12, shift=5, rate_shift=7, threshold=1 << 11),),
+    readout=Readout(classes=10, shift=6, rate_shift=10),
+)
+#: Cycles from a beat's arrival at a stage to its effect at the next, for all stages together.
+LATENCY_CYCLES = 16
+
+
+def vectors() -> dict[str, object]:
+    """A sample that is malformed throughout, others partly, refused marks; the model's answers."""
+    x_outside, late, never = Event(5, 0, 0, 0), Event(0, 0, 0, 3), Event(0, 0, 0, 255)
+    y_outside, channel, good = Event(0, 3, 0, 0), Event(0, 0, 1, 0), Event(1, 1, 0, 4)
+    learn, label, rate = Mark(2, True), Mark(10, True), Mark(1, True, 5)
+    samples = [
+        [pack_event(event) for event in (x_outside, never, y_outside, channel)]
+        + [pack_mark(learn)],
+        [pack_event(event) for event in (good, late, good)] + [pack_mark(learn)],
+        [pack_event(good), pack_mark(label)],
+        [pack_event(good)] * 20 + [pack_mark(rate)],
+    ]
+    words = [np.array(sample, dtype=np.uint32) for sample in samples]
+    words += random_samples(CONFIG, 2, seed=0)
+    state = fresh(CONFIG, 0)
+    run = run_model(CONFIG, state, words)
+    results = [
+        [pack_score(int(score)) for (score,) in scores] + [1 << VERDICT_AT | int(verdict)]
+        for scores, ((verdict,),) in zip(
+            run.rows("readout.scores"), run.rows("readout.verdict"), strict=True
+        )
+    ]
+    work = sum(
+        counts[layer.name][phase]
+        for counts in run.counts
+        for layer in CONFIG.layer_shapes
+        for phase in ("forward_cycles", "learn_cycles")
+    )
+    totals = {stage: run.total(stage) for stage in ("encode", "hidden1", "readout")}
+    assert totals["encode"]["dropped_events"] == 4 + 1 + 5
+    assert totals["encode"]["refused_marks"] == 2
+    return {
+        "config": int(CONFIG.sha256[:8], 16),
+        "chunks": [
+            to_chunks(bank, to_words(bank, state.banks[bank.name])).reshape(-1).tolist()
+            for bank in host_banks(CONFIG)
+        ],
+        "words": [sample.tolist() for sample in words],
+        "results": results,
+        "banks": [(bank.words, bank.word_bits) for bank in host_banks(CONFIG)],
+        "registers": [(found.offset, found.access) for found in registers.registers(CONFIG)],
+        "seeds": [state.lfsrs[layer] for layer in registers.learning_layers(CONFIG)],
+        "flags": 1 << registers.STATUS_DROPPED | 1 << registers.STATUS_REFUSED,
+        "counters": [
+            (
+                counter.name,
+                None if counter.kind is Kind.STALL else totals[counter.stage][counter.event],
+            )
+            for counter in counters(CONFIG)
+        ],
+        "deadline": work + sum(map(len, words)) + LATENCY_CYCLES * len(words),
+    }
+
+
+@pytest.mark.parametrize("simulator", tools.SIMULATORS)
+def test_the_chip_keeps_its_rules_at_its_ports(simulator: str, tmp_path: Path) -> None:
+    results = bench.run(simulator, AxiTop(CONFIG), "rules", "sim.benches.axi", vectors(), tmp_path)
+    assert len(results.tests) == 5 + 2 + 1 + 5
