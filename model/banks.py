@@ -23,12 +23,11 @@ def to_words(bank: Bank, array: Codes) -> Codes:
             f"{bank.name} holds {outside[0]}, which is outside {code.low} to {code.high}; "
             "saturate it"
         )
-    kind = bank.name.rsplit(".", 1)[1]
-    if kind == "kernels":
+    if bank.kind == "kernels":
         array = array.transpose(1, 2, 3, 0)
     rows = array.reshape(-1, array.shape[-1])
-    groups = bank.words // len(rows) if kind != "modulation" else 1
-    if kind == "modulation":
+    groups = bank.words // len(rows) if bank.kind != "modulation" else 1
+    if bank.kind == "modulation":
         return array.reshape(bank.words, bank.lanes)
     padded = np.zeros((len(rows), groups * bank.lanes), dtype=np.int64)
     padded[:, : rows.shape[1]] = rows
@@ -37,10 +36,9 @@ def to_words(bank: Bank, array: Codes) -> Codes:
 
 def from_words(bank: Bank, words: Codes, shape: tuple[int, ...]) -> Codes:
     """The logical array of `shape` that `to_words` turned into `words`."""
-    kind = bank.name.rsplit(".", 1)[1]
-    if kind == "modulation":
+    if bank.kind == "modulation":
         return words.reshape(shape)
-    if kind == "weights":
+    if bank.kind == "weights":
         return words.reshape(shape[0], -1)[:, : shape[1]].copy()
     taps = words.reshape(shape[1] * shape[2] * shape[3], -1)[:, : shape[0]]
     return taps.reshape(*shape[1:], shape[0]).transpose(3, 0, 1, 2).copy()

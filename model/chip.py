@@ -11,7 +11,7 @@ import numpy as np
 from model import conv, hidden, learn, readout, synapses
 from model.arith import Codes, Words
 from model.contract.config import ChipConfig
-from model.contract.result import Verdict, pack_verdict
+from model.contract.result import VERDICT_BITS, Verdict, pack_verdict
 from model.contract.stages import stage_names
 from model.encode import Admitted, admit
 from model.lfsr import Lfsr, neuron_masks
@@ -44,7 +44,7 @@ class PlainChip:
         scores = readout.score(self.config.readout, sums[-1], self.counts["readout"])
         verdict = Verdict(readout.classify(sums[-1]), admitted.mark.learn, admitted.faulty)
         self._note("readout.scores", scores[:, None])
-        self._note("readout.verdict", [[pack_verdict(verdict) & 0x3FF]])
+        self._note("readout.verdict", [[pack_verdict(verdict) & (1 << VERDICT_BITS) - 1]])
         self._learn(admitted, sums, layer_items, scores)
         return scores, verdict
 
@@ -82,7 +82,7 @@ class PlainChip:
             axis=1,
         )
         for number, shape in enumerate(config.conv_shapes):
-            name = f"conv{number + 1}"
+            name = shape.name
             features = conv.convolve(
                 config.conv[number],
                 shape,

@@ -5,7 +5,8 @@ from collections import Counter
 import numpy as np
 
 from model.arith import Codes, clipped, saturate, shift_floor
-from model.contract.config import Conv, ConvShape, Pooling
+from model.contract.choices import Conv, Pooling
+from model.contract.shapes import ConvShape
 from model.contract.timing import conv_cycles
 
 

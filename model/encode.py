@@ -9,7 +9,8 @@ import numpy as np
 
 from model.arith import Codes, Words
 from model.contract import event
-from model.contract.config import ChipConfig, Rule
+from model.contract.choices import Rule
+from model.contract.config import ChipConfig
 from model.contract.event import Event, Mark
 from model.contract.refusal import Refusal
 

@@ -5,15 +5,10 @@ from collections import Counter
 import numpy as np
 
 from model.arith import Codes, clipped, saturate, shift_floor, shift_stochastic, sign
-from model.contract.config import (
-    SCALED_MODULATION,
-    Activation,
-    ChipConfig,
-    Gate,
-    Hidden,
-    Rule,
-)
+from model.contract.choices import Activation, Gate, Hidden, Rule
+from model.contract.config import ChipConfig
 from model.contract.formats import Format
+from model.contract.shapes import SCALED_MODULATION
 
 
 def activate(layer: Hidden, to: Format, sums: Codes, counts: Counter[str]) -> Codes:

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arith import Codes
-from model.contract.config import Conv, ConvShape
+from model.contract.choices import Conv
 from model.contract.refusal import Refusal
+from model.contract.shapes import ConvShape
 
 #: A ternary tap is not zero where the kernel exceeds this share of its greatest magnitude.
 TERNARY_SHARE = 0.33

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from model.arith import Codes, clipped, saturate, shift_stochastic
-from model.contract.config import LayerShape
+from model.contract.shapes import LayerShape
 from model.contract.timing import learn_cycles
 from model.lfsr import Lfsr
 

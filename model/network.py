@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from model.arith import Codes
 from model.chip import Counts, PlainChip, no_counts
 from model.contract.artifact import writing
-from model.contract.config import ChipConfig, from_dict
+from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
+from model.contract.reading import from_dict
 from model.contract.refusal import Refusal
 from model.fast.engine import FastChip, Features
 from model.sensor.image import sample_words

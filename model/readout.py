@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 
 from model.arith import Codes, clipped, hard_sigmoid, shift_floor
-from model.contract.config import SCORE, Readout
+from model.contract.choices import Readout
 from model.contract.formats import Format
+from model.contract.shapes import SCORE
 
 
 def score(layer: Readout, sums: Codes, counts: Counter[str]) -> Codes:

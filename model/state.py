@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arith import Codes
-from model.contract.config import ChipConfig, Rule
+from model.contract.choices import Rule
+from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from model.contract.registers import learning_layers
 from model.contract.storage import host_banks
@@ -96,9 +97,9 @@ def _checked(
 def bank_shapes(config: ChipConfig) -> dict[str, tuple[int, ...]]:
     """Logical shape of every host bank by name, in the order of the stages."""
     found: dict[str, tuple[int, ...]] = {}
-    for number, (stage, conv) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
+    for stage, conv in zip(config.conv, config.conv_shapes, strict=True):
         taps = (conv.channels, stage.size, stage.size)
-        found[f"conv{number + 1}.kernels"] = (stage.kernels, *taps)
+        found[f"{conv.name}.kernels"] = (stage.kernels, *taps)
     labels = config.readout.classes
     for layer in config.layer_shapes:
         found[f"{layer.name}.weights"] = (layer.inputs, layer.outputs)
@@ -119,8 +120,8 @@ def fresh(config: ChipConfig, seed: int) -> State:
         return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
     banks: dict[str, Codes] = {}
-    for number, (stage, shape) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
-        name = f"conv{number + 1}.kernels"
+    for stage, shape in zip(config.conv, config.conv_shapes, strict=True):
+        name = f"{shape.name}.kernels"
         banks[name] = kernels(stage, shape, stream(name))
     for number, layer in enumerate(config.layer_shapes):
         name = f"{layer.name}.weights"

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from model.arith import Codes, clipped, saturate
-from model.contract.config import LayerShape
+from model.contract.shapes import LayerShape
 from model.contract.timing import forward_cycles
 
 

@@ -68,8 +68,7 @@ class Chip(wiring.Component):
                     hidden.errors.payload.eq(readout.errors.payload),
                 ]
         for boundary in boundaries(config):
-            stage, record = boundary.name.split(".")
-            monitor = getattr(stages[stage], f"monitor_{record}")
+            monitor = getattr(stages[boundary.stage], f"monitor_{boundary.record}")
             m.d.comb += getattr(self, boundary.port).eq(monitor)
         self._host_side(m, stages)
         return m
@@ -81,9 +80,10 @@ class Chip(wiring.Component):
         wiring.connect(m, wiring.flipped(self.host), registers.host)
         members = {"kernels": "kernels", "weights": "weights", "modulation": "projection"}
         for number, bank in enumerate(host_banks(config)):
-            stage, kind = bank.name.split(".")
             wiring.connect(
-                m, getattr(registers, f"bank_{number}"), getattr(stages[stage], members[kind])
+                m,
+                getattr(registers, f"bank_{number}"),
+                getattr(stages[bank.stage], members[bank.kind]),
             )
         for number, layer in enumerate(learning_layers(config)):
             wiring.connect(m, getattr(registers, f"seed_{number}"), stages[layer].seed)

@@ -4,8 +4,9 @@ from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, u
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from model.contract.config import ChipConfig, Pooling
-from model.contract.config import Conv as Stage
+from model.contract.choices import Conv as Stage
+from model.contract.choices import Pooling
+from model.contract.config import ChipConfig
 from model.contract.stages import boundary, index_format
 from model.contract.storage import bank
 from rtl.arith import choose, lanes, multiply, pack, popcount, saturate
@@ -35,7 +36,7 @@ class Conv(wiring.Component):
         self.config = config
         self.stage = config.conv[number]
         self.shape = shape = config.conv_shapes[number]
-        self.name = f"conv{number + 1}"
+        self.name = shape.name
         self.potentials_saturate = number == 0
         self.kernel_bank = bank(config, f"{self.name}.kernels")
         self.potential_bank = bank(config, f"{self.name}.potentials")

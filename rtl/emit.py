@@ -148,8 +148,10 @@ def _stage(config: ChipConfig, stage: str) -> wiring.Component:
         return Encode(config)
     if stage == "readout":
         return Readout(config)
-    kind, number = (Conv, stage[4:]) if stage.startswith("conv") else (Hidden, stage[6:])
-    return kind(config, int(number) - 1)
+    names = [shape.name for shape in config.conv_shapes]
+    if stage in names:
+        return Conv(config, names.index(stage))
+    return Hidden(config, [shape.name for shape in config.layer_shapes].index(stage))
 
 
 class _Platform:

@@ -5,7 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from model.contract import event
-from model.contract.config import ChipConfig, Rule
+from model.contract.choices import Rule
+from model.contract.config import ChipConfig
 from model.contract.stages import boundary
 from rtl.beat import map_beat
 from rtl.counters import steps_layout

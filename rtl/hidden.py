@@ -4,14 +4,9 @@ from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from model.contract.config import (
-    ERROR,
-    SCALED_MODULATION,
-    TERNARY,
-    Activation,
-    ChipConfig,
-    Gate,
-)
+from model.contract.choices import Activation, Gate
+from model.contract.config import ChipConfig
+from model.contract.shapes import ERROR, SCALED_MODULATION, TERNARY
 from model.contract.stages import boundary
 from model.contract.storage import bank, index_bits
 from rtl.arith import lanes, multiply, saturate

@@ -4,8 +4,9 @@ from amaranth.hdl import Const, Elaboratable, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from model.contract.config import ChipConfig, LayerShape
+from model.contract.config import ChipConfig
 from model.contract.formats import Format
+from model.contract.shapes import LayerShape
 from model.contract.storage import index_bits
 from rtl.arith import choose, lanes, pack, saturate
 from rtl.lfsr import mask

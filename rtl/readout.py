@@ -5,8 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Member, Out
 
 from model.contract import result
-from model.contract.config import SCORE, ChipConfig
+from model.contract.config import ChipConfig
 from model.contract.formats import Format
+from model.contract.result import VERDICT_BITS
+from model.contract.shapes import SCORE
 from model.contract.stages import boundary
 from model.contract.storage import index_bits
 from rtl.arith import saturate
@@ -69,7 +71,7 @@ class Readout(wiring.Component):
         centred, clipped = saturate(beat.sum >> self.config.readout.shift, signed_score)
         score = Signal(SCORE.span)
         best, best_class = Signal(self.shape.sum.span), Signal(index_bits(self.shape.outputs))
-        verdict = Signal(10)
+        verdict = Signal(VERDICT_BITS)
         taken = Signal()
         ended = Signal()  # the cycle after a verdict, which closes its record
         m.d.comb += [

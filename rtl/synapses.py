@@ -9,7 +9,8 @@ from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from model.contract.config import ChipConfig, LayerShape
+from model.contract.config import ChipConfig
+from model.contract.shapes import LayerShape
 from model.contract.stages import boundary
 from model.contract.storage import bank, index_bits
 from rtl.arith import choose, lanes, multiply, pack, popcount, saturate

@@ -7,21 +7,11 @@ from typing import Any
 
 import pytest
 
-from model.contract.config import (
-    Activation,
-    ChipConfig,
-    Conv,
-    Gate,
-    Hidden,
-    Learning,
-    Pooling,
-    Readout,
-    Rule,
-    from_dict,
-    from_toml,
-)
+from model.contract.choices import Activation, Conv, Gate, Hidden, Learning, Pooling, Readout, Rule
+from model.contract.config import ChipConfig
 from model.contract.formats import Format
 from model.contract.presets import PRESETS, preset
+from model.contract.reading import from_dict, from_toml
 from model.contract.refusal import Refusal
 
 

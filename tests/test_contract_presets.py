@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model.contract.config import Activation, ChipConfig, Gate
+from model.contract.choices import Activation, Gate
+from model.contract.config import ChipConfig
 from model.contract.presets import PRESETS, RECIPES, RULES, chosen, preset, rule_name
 from model.contract.refusal import Refusal
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.contract.config import ChipConfig, Conv, Hidden, Pooling, Readout
+from model.contract.choices import Conv, Hidden, Pooling, Readout
+from model.contract.config import ChipConfig
 from model.contract.timing import conv_cycles
 from model.conv import accumulate, convolve, feature_events, feature_items, pool, window
 from model.encode import admit

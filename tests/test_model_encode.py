@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from model.contract.config import ChipConfig, Conv, Hidden, Readout
+from model.contract.choices import Conv, Hidden, Readout
+from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from model.encode import admit
 from model.sensor.image import image_events, sample_words

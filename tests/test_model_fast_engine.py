@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.chip import PlainChip
-from model.contract.config import (
-    Activation,
-    ChipConfig,
-    Conv,
-    Gate,
-    Hidden,
-    Learning,
-    Pooling,
-    Readout,
-    Rule,
-)
+from model.contract.choices import Activation, Conv, Gate, Hidden, Learning, Pooling, Readout, Rule
+from model.contract.config import ChipConfig
 from model.contract.noise import TAPS
 from model.contract.presets import preset
 from model.contract.refusal import Refusal

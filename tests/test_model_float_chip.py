@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.contract.config import (
-    Activation,
-    ChipConfig,
-    Conv,
-    Gate,
-    Hidden,
-    Learning,
-    Pooling,
-    Readout,
-)
+from model.contract.choices import Activation, Conv, Gate, Hidden, Learning, Pooling, Readout
+from model.contract.config import ChipConfig
 from model.contract.formats import Rounding
 from model.contract.presets import preset
 from model.contract.refusal import Refusal

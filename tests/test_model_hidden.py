@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.contract.config import Activation, ChipConfig, Gate, Hidden
+from model.contract.choices import Activation, Gate, Hidden
+from model.contract.config import ChipConfig
 from model.contract.formats import Format
 from model.contract.presets import preset
 from model.hidden import activate, items, modulate

@@ -5,8 +5,10 @@ from collections import Counter
 
 import numpy as np
 
-from model.contract.config import ChipConfig, Hidden, LayerShape, Readout
+from model.contract.choices import Hidden, Readout
+from model.contract.config import ChipConfig
 from model.contract.formats import Format
+from model.contract.shapes import LayerShape
 from model.learn import update
 from model.lfsr import Lfsr
 from model.synapses import accumulate

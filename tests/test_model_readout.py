@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from model.contract.config import Readout
+from model.contract.choices import Readout
 from model.readout import classify, error, score
 
 LAYER = Readout(classes=5, shift=4, rate_shift=8)

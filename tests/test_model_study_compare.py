@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from model.__main__ import app
-from model.contract.config import Gate, Learning
+from model.contract.choices import Gate, Learning
 from model.contract.formats import Rounding
 from model.contract.presets import preset
 from model.contract.refusal import Refusal

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from model.contract.config import from_dict
 from model.contract.presets import preset
+from model.contract.reading import from_dict
 from model.contract.transport import UART_CYCLES
 from rtl.boards import BOARDS, icebreaker, versa
 from sim.host.line import ROOT

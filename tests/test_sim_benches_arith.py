@@ -10,7 +10,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from model import arith
-from model.contract.config import ChipConfig, Hidden, Learning, Readout
+from model.contract.choices import Hidden, Learning, Readout
+from model.contract.config import ChipConfig
 from model.contract.formats import Format
 from model.lfsr import Lfsr as Source
 from model.lfsr import neuron_masks

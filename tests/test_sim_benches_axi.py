@@ -7,7 +7,8 @@ import pytest
 
 from model.banks import to_chunks, to_words
 from model.contract import registers
-from model.contract.config import ChipConfig, Hidden, Readout
+from model.contract.choices import Hidden, Readout
+from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
 from model.contract.event import Event, Mark, pack_event, pack_mark
 from model.contract.result import VERDICT_AT, pack_score

@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 
 from model.arith import Words
-from model.contract.config import (
-    Activation,
-    ChipConfig,
-    Conv,
-    Gate,
-    Hidden,
-    Learning,
-    Pooling,
-    Readout,
-)
+from model.contract.choices import Activation, Conv, Gate, Hidden, Learning, Pooling, Readout
+from model.contract.config import ChipConfig
 from model.state import fresh
 from rtl import conv, encode, hidden, queue, readout, synapses
 from rtl.beat import item_beat

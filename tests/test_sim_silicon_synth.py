@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model.contract.config import ChipConfig, Conv, Hidden, Readout
+from model.contract.choices import Conv, Hidden, Readout
+from model.contract.config import ChipConfig
 from model.contract.presets import RULES, preset
 from model.contract.refusal import Refusal
 from model.cost.tables import MEMORY_BIT

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.contract.config import ChipConfig, Conv, Hidden, Learning, Readout
+from model.contract.choices import Conv, Hidden, Learning, Readout
+from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
 from model.contract.refusal import Refusal
 from model.state import State, fresh

@@ -1,158 +1,30 @@
 """The chip's configuration: choose -> derive -> check.
 
 Choices are fields; everything else is a property; each cross-constraint refuses at construction,
-in one sentence. A user's own configuration is a TOML file with the same field names.
-
-Sizes follow the house's axes: C input channels, K kernels, H W map, R kernel side, I fan-in,
-J neurons. Maps are stored position by position with the channel innermost, so the flat index of
-(y, x, k) in an (H, W, K) map is ``(y * W + x) * K + k``.
+in one sentence.
 """
 
 import dataclasses
 import hashlib
 import json
-import tomllib
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from model.contract import event, noise
+from model.contract.choices import (
+    Activation,
+    Conv,
+    Hidden,
+    Learning,
+    Pooling,
+    Readout,
+    Rule,
+    one_of,
+)
 from model.contract.formats import Format, signed_format
 from model.contract.refusal import Refusal
-
-
-class Rule(StrEnum):
-    """How the layers learn."""
-
-    NONE = "none"  #: inference only: the learning hardware is absent
-    SHALLOW = "shallow"  #: the readout alone learns
-    DRTP = "drtp"  #: hidden layers follow a fixed random vector that the label selects
-    SDFA = "sdfa"  #: hidden layers follow a fixed projection of the error's sign
-    DFA = "dfa"  #: hidden layers follow a fixed projection of the ternary error
-
-
-class Pooling(StrEnum):
-    """How rectified potentials of a pooling cell become one feature."""
-
-    AVERAGE = "average"  #: their sum (the division is part of the feature shift)
-    MAX = "max"  #: their maximum
-
-
-class Activation(StrEnum):
-    """Saturating activation of a hidden neuron."""
-
-    TANH = "tanh"  #: hard tanh: shift, then saturate
-    SIGN = "sign"  #: +1 from zero upwards, -1 below: the next layer adds and subtracts
-
-
-class Gate(StrEnum):
-    """Derivative of the activation, as a gate on the modulation."""
-
-    BOX = "box"  #: closed where the pre-activation is saturated on either side
-    ONE_SIDED = "one_sided"  #: closed where it is saturated on the side it is driven to
-
-
-@dataclass(frozen=True)
-class Conv:
-    """One convolution stage: `kernels` K of `size` R x R, rectified, pooled, quantised."""
-
-    kernels: int
-    size: int
-    padding: int = 0
-    pool: int = 1
-    pooling: Pooling = Pooling.AVERAGE
-    shift: int = 0  #: feature = pooled >> shift, saturated
-    kernel_bits: int = 8  #: 2 makes kernels ternary: additions only
-    feature_bits: int = 8
-    bank: str = "gabor"  #: "gabor", "random", or the path of an .npy file of (K, C, R, R) codes
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """One hidden layer of `neurons` J."""
-
-    neurons: int
-    shift: int  #: activation = pre-activation >> shift, saturated
-    rate_shift: int  #: learning rate 2**-rate_shift
-    threshold: int  #: pre-activation from which the gate calls a neuron saturated
-    activation: Activation = Activation.TANH
-    spread: int = 10  #: initial weights are uniform in -spread..spread
-
-
-@dataclass(frozen=True)
-class Readout:
-    """The output layer, one neuron a class."""
-
-    classes: int
-    shift: int  #: score = (pre-activation >> shift) + 128, saturated: a hard sigmoid
-    rate_shift: int  #: learning rate 2**-rate_shift
-
-
-@dataclass(frozen=True)
-class Learning:
-    """How the chip learns, and what each rule may choose."""
-
-    rule: Rule = Rule.DRTP
-    gate: Gate = Gate.ONE_SIDED
-    density: int = 4  #: labels per neuron whose modulation is not zero; all classes: dense
-    error_scaled: bool = False  #: drtp only: scale the modulation by the label's own error
-    error_shift: int = 6  #: of the scaled modulation
-    error_threshold: int = 48  #: dfa: errors below it in magnitude count as zero
-    schedule: tuple[int, ...] = (0, 1, 1, 2, 3)  #: added to all rate shifts, in equal parts of fit
-    lfsr_bits: int = 16
-
-
-#: Codes of the scaled modulation lie in -15..15.
-SCALED_MODULATION = Format(5, signed=True, symmetric=True)
-TERNARY = Format(2, signed=True, symmetric=True)
-SCORE = Format(8)
-ERROR = Format(9, signed=True, symmetric=True)
-
-
-@dataclass(frozen=True)
-class ConvShape:
-    """Derived sizes and formats of one convolution stage."""
-
-    channels: int
-    kernels: int
-    height: int
-    width: int
-    map_height: int
-    map_width: int
-    out_height: int
-    out_width: int
-    lanes: int
-    groups: int
-    value: Format
-    kernel: Format
-    potential: Format
-    pooled: Format
-    feature: Format
-
-    @property
-    def features(self) -> int:
-        """Features a sample, zero or not."""
-        return self.out_height * self.out_width * self.kernels
-
-
-@dataclass(frozen=True)
-class LayerShape:
-    """Derived sizes and formats of one fully-connected layer (hidden or readout)."""
-
-    name: str
-    inputs: int  #: rows of the weight matrix; the readout's bias is its last row
-    outputs: int
-    lanes: int
-    groups: int
-    value: Format  #: of its inputs
-    weight: Format
-    sum: Format  #: of its pre-activations
-    modulation: Format  #: of what multiplies the inputs in an update
-    learns: bool
-    saturating: bool  #: sums saturate, because a host may repeat an event
-    rate_shift: int
+from model.contract.shapes import ERROR, SCALED_MODULATION, TERNARY, ConvShape, LayerShape
 
 
 @dataclass(frozen=True)
@@ -256,6 +128,7 @@ class ChipConfig:
             potential = signed_format(channels * stage.size**2 * value.high * kernel.high)
             cell = stage.pool**2 if stage.pooling is Pooling.AVERAGE else 1
             shape = ConvShape(
+                name=f"conv{len(shapes) + 1}",
                 channels=channels,
                 kernels=stage.kernels,
                 height=height,
@@ -325,91 +198,9 @@ class ChipConfig:
     def with_rule(self, rule: str) -> "ChipConfig":
         """The same chip under another rule ("drtp-scaled" is drtp scaled by the label's error)."""
         scaled = rule == "drtp-scaled"
-        known = _choice(Rule, "drtp" if scaled else rule, "learning.rule")
+        known = one_of(Rule, "drtp" if scaled else rule, "learning.rule")
         learning = dataclasses.replace(self.learning, rule=known, error_scaled=scaled)
         return dataclasses.replace(self, learning=learning)
-
-
-# -- reading ------------------------------------------------------------------------------------
-
-
-def from_dict(data: dict[str, Any]) -> ChipConfig:
-    """Build a configuration from plain values; unknown or missing fields are refused by name."""
-    return _record(ChipConfig, data, "the configuration")
-
-
-def from_toml(path: Path | str) -> ChipConfig:
-    """Read a configuration from a TOML file."""
-    path = Path(path)
-    try:
-        data = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise Refusal(f"cannot read configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refusal(f"configuration {path} is not TOML: {error}") from error
-    return from_dict(data)
-
-
-_PARTS: dict[str, type] = {
-    "conv": Conv,
-    "hidden": Hidden,
-    "readout": Readout,
-    "learning": Learning,
-}
-_CHOICES: dict[str, type[StrEnum]] = {
-    "rule": Rule,
-    "gate": Gate,
-    "pooling": Pooling,
-    "activation": Activation,
-}
-
-
-def _choice(kind: type[StrEnum], value: Any, where: str) -> Any:
-    try:
-        return kind(value)
-    except ValueError:
-        names = ", ".join(kind)
-        raise Refusal(f"{where} must be one of {names}, not {value!r}") from None
-
-
-def _record(kind: type, data: Any, where: str) -> Any:
-    if not isinstance(data, dict):
-        raise Refusal(f"{where} must be a table of fields, not {data!r}")
-    fields = {entry.name: entry for entry in dataclasses.fields(kind)}
-    for name in data:
-        if name not in fields:
-            raise Refusal(f"{where} has no field {name!r}; it has {', '.join(fields)}")
-    values: dict[str, Any] = {}
-    for name, entry in fields.items():
-        if name not in data:
-            if (
-                entry.default is dataclasses.MISSING
-                and entry.default_factory is dataclasses.MISSING
-            ):
-                raise Refusal(f"{where} lacks the field {name!r}")
-            continue
-        values[name] = _field(name, entry, data[name], where)
-    return kind(**values)
-
-
-def _field(name: str, entry: "dataclasses.Field[Any]", value: Any, where: str) -> Any:
-    place = name if where == "the configuration" else f"{where}.{name}"
-    if name in _CHOICES:
-        return _choice(_CHOICES[name], value, place)
-    if name in ("conv", "hidden"):
-        if not isinstance(value, list | tuple):
-            raise Refusal(f"{place} must be a list of tables, not {value!r}")
-        return tuple(_record(_PARTS[name], part, f"{name}{n + 1}") for n, part in enumerate(value))
-    if name in _PARTS:
-        return _record(_PARTS[name], value, name)
-    if name == "schedule":
-        if not isinstance(value, list | tuple) or not all(type(step) is int for step in value):
-            raise Refusal(f"{place} must be a list of integers, not {value!r}")
-        return tuple(value)
-    kind = {"int": int, "str": str, "bool": bool}[str(getattr(entry.type, "__name__", entry.type))]
-    if type(value) is not kind:
-        raise Refusal(f"{place} must be {kind.__name__}, not {value!r}")
-    return value
 
 
 # -- checking -----------------------------------------------------------------------------------

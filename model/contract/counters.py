@@ -8,7 +8,8 @@ only hardware knows them.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from model.contract.config import ChipConfig, LayerShape
+from model.contract.config import ChipConfig
+from model.contract.shapes import LayerShape
 
 COUNTER_BITS = 48
 
@@ -50,7 +51,7 @@ def counters(config: ChipConfig) -> tuple[Counter, ...]:
     """All counters of a chip, in the order of the register map."""
     found = list(_encode())
     for number, shape in enumerate(config.conv_shapes):
-        found += _conv(f"conv{number + 1}", shape.lanes, number == 0)
+        found += _conv(shape.name, shape.lanes, number == 0)
     for layer in config.layer_shapes:
         found += _layer(layer)
         if layer.learns:

@@ -9,17 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.contract.config import (
-    Activation,
-    ChipConfig,
-    Conv,
-    Gate,
-    Hidden,
-    Learning,
-    Pooling,
-    Readout,
-    from_toml,
-)
+from model.contract.choices import Activation, Conv, Gate, Hidden, Learning, Pooling, Readout
+from model.contract.config import ChipConfig
+from model.contract.reading import from_toml
 from model.contract.refusal import Refusal
 
 

@@ -12,6 +12,7 @@
 from typing import NamedTuple
 
 SCORE_BITS = 8
+VERDICT_BITS = 10  #: of a verdict's fields: class, learned, faulty
 CLASS_BITS = 8
 LEARNED_AT = 8
 FAULTY_AT = 9

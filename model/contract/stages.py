@@ -8,9 +8,11 @@ bit 1 that the sample ends (such a beat carries no row), the fields follow from 
 
 from dataclasses import dataclass
 
-from model.contract.config import SCORE, ChipConfig, LayerShape
+from model.contract.config import ChipConfig
 from model.contract.event import TIME_BITS
 from model.contract.formats import Format
+from model.contract.result import VERDICT_BITS
+from model.contract.shapes import SCORE, LayerShape
 from model.contract.storage import index_bits
 
 HEAD_BITS = 2  #: the monitor's valid and end bits
@@ -27,15 +29,21 @@ class Field:
 
 @dataclass(frozen=True)
 class Boundary:
-    """A stage's boundary: its name ("hidden1.sums") and the fields of a row."""
+    """A stage's boundary: the record that crosses there, and the fields of a row."""
 
-    name: str
+    stage: str
+    record: str
     fields: tuple[Field, ...]
+
+    @property
+    def name(self) -> str:
+        """Dotted name: "hidden1.sums"."""
+        return f"{self.stage}.{self.record}"
 
     @property
     def port(self) -> str:
         """Name of the hardware's monitor port."""
-        return "monitor_" + self.name.replace(".", "_")
+        return f"monitor_{self.stage}_{self.record}"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -59,7 +67,7 @@ def index_format(size: int) -> Format:
 
 def stage_names(config: ChipConfig) -> tuple[str, ...]:
     """Names of the stages, in the order of the data."""
-    convs = tuple(f"conv{number + 1}" for number in range(len(config.conv)))
+    convs = (shape.name for shape in config.conv_shapes)
     return ("encode", *convs, *(shape.name for shape in config.layer_shapes))
 
 
@@ -67,7 +75,8 @@ def boundaries(config: ChipConfig) -> tuple[Boundary, ...]:
     """All boundaries of a chip, in the order in which a sample crosses them."""
     found = [
         Boundary(
-            "encode.events",
+            "encode",
+            "events",
             (
                 Field("x", index_format(config.width)),
                 Field("y", index_format(config.height)),
@@ -76,9 +85,9 @@ def boundaries(config: ChipConfig) -> tuple[Boundary, ...]:
             ),
         )
     ]
-    for number, conv in enumerate(config.conv_shapes):
+    for conv in config.conv_shapes:
         fields = (Field("index", index_format(conv.features)), Field("value", conv.feature))
-        found.append(Boundary(f"conv{number + 1}.features", fields))
+        found.append(Boundary(conv.name, "features", fields))
     for layer in config.layer_shapes:
         found.extend(_layer_boundaries(config, layer))
     return tuple(found)
@@ -91,20 +100,20 @@ def boundary(config: ChipConfig, name: str) -> Boundary:
 
 def _layer_boundaries(config: ChipConfig, layer: LayerShape) -> list[Boundary]:
     neuron = Field("neuron", index_format(layer.outputs))
-    found = [Boundary(f"{layer.name}.sums", (neuron, Field("sum", layer.sum)))]
+    found = [Boundary(layer.name, "sums", (neuron, Field("sum", layer.sum)))]
     if layer.name == "readout":
-        found.append(Boundary("readout.scores", (Field("score", SCORE),)))
-        found.append(Boundary("readout.verdict", (Field("verdict", Format(10)),)))
+        found.append(Boundary(layer.name, "scores", (Field("score", SCORE),)))
+        found.append(Boundary(layer.name, "verdict", (Field("verdict", Format(VERDICT_BITS)),)))
     else:
-        following = config.layer_shapes[int(layer.name.removeprefix("hidden"))]
+        following = config.layer_shapes[config.layer_shapes.index(layer) + 1]
         item = (Field("index", index_format(following.inputs)), Field("value", following.value))
-        found.append(Boundary(f"{layer.name}.activations", item))
+        found.append(Boundary(layer.name, "activations", item))
     if layer.learns:
         modulation = (Field("modulation", layer.modulation),)
         word = (
             Field("address", index_format(layer.inputs * layer.groups)),
             Field("weight", layer.weight, layer.lanes),
         )
-        found.append(Boundary(f"{layer.name}.modulation", modulation))
-        found.append(Boundary(f"{layer.name}.updates", word))
+        found.append(Boundary(layer.name, "modulation", modulation))
+        found.append(Boundary(layer.name, "updates", word))
     return found

@@ -13,20 +13,28 @@ replays, active groups and gate flags are working storage: they appear here for 
 
 from dataclasses import dataclass
 
-from model.contract.config import TERNARY, ChipConfig, LayerShape, Rule
+from model.contract.choices import Rule
+from model.contract.config import ChipConfig
 from model.contract.formats import Format
+from model.contract.shapes import TERNARY, LayerShape
 
 
 @dataclass(frozen=True)
 class Bank:
     """One memory: `words` words of `lanes` codes of format `code`, and `tag_bits` beside them."""
 
-    name: str
+    stage: str
+    kind: str  #: what it holds: kernels, potentials, weights, sums, queue, ...
     words: int
     lanes: int
     code: Format
     host: bool = False
     tag_bits: int = 0
+
+    @property
+    def name(self) -> str:
+        """Dotted name: "hidden1.weights"."""
+        return f"{self.stage}.{self.kind}"
 
     @property
     def word_bits(self) -> int:
@@ -63,17 +71,16 @@ def banks(config: ChipConfig) -> tuple[Bank, ...]:
     """All banks of a chip, in the order of the stages. Host banks are numbered in this order."""
     found: list[Bank] = []
     for number, conv in enumerate(config.conv_shapes):
-        name = f"conv{number + 1}"
         taps = conv.channels * config.conv[number].size ** 2
         positions = conv.map_height * conv.map_width
-        found.append(Bank(f"{name}.kernels", taps * conv.groups, conv.lanes, conv.kernel, True))
+        found.append(Bank(conv.name, "kernels", taps * conv.groups, conv.lanes, conv.kernel, True))
         found.append(
-            Bank(f"{name}.potentials", positions * conv.groups, conv.lanes, conv.potential)
+            Bank(conv.name, "potentials", positions * conv.groups, conv.lanes, conv.potential)
         )
     for layer in config.layer_shapes:
         words = layer.inputs * layer.groups
-        found.append(Bank(f"{layer.name}.weights", words, layer.lanes, layer.weight, True))
-        found.append(Bank(f"{layer.name}.sums", layer.groups, layer.lanes, layer.sum))
+        found.append(Bank(layer.name, "weights", words, layer.lanes, layer.weight, True))
+        found.append(Bank(layer.name, "sums", layer.groups, layer.lanes, layer.sum))
         if layer.learns:
             found.extend(_learning_banks(config, layer))
     return tuple(found)
@@ -84,18 +91,18 @@ def _learning_banks(config: ChipConfig, layer: LayerShape) -> list[Bank]:
     beat = Format(1 + max(item_bits, mark_bits(config)))
     group = index_bits(layer.groups)
     found = [
-        Bank(f"{layer.name}.queue", queue_depth(layer), 1, beat),
-        Bank(f"{layer.name}.active", layer.groups, layer.lanes, layer.modulation, tag_bits=group),
+        Bank(layer.name, "queue", queue_depth(layer), 1, beat),
+        Bank(layer.name, "active", layer.groups, layer.lanes, layer.modulation, tag_bits=group),
     ]
     if layer.name == "readout":
         return found
     classes = config.readout.classes
     if config.learning.rule is Rule.DRTP:
-        found.append(Bank(f"{layer.name}.modulation", classes * layer.outputs, 1, TERNARY, True))
+        found.append(Bank(layer.name, "modulation", classes * layer.outputs, 1, TERNARY, True))
     else:
-        found.append(Bank(f"{layer.name}.modulation", layer.outputs, classes, TERNARY, True))
+        found.append(Bank(layer.name, "modulation", layer.outputs, classes, TERNARY, True))
     if config.needs_error:
-        found.append(Bank(f"{layer.name}.gates", layer.outputs, 1, Format(2)))
+        found.append(Bank(layer.name, "gates", layer.outputs, 1, Format(2)))
     return found
 
 

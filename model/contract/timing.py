@@ -4,7 +4,8 @@ They hold whatever the back-pressure, since stalled and idle cycles are not work
 measure them, and the counters of kind `WORK` carry them.
 """
 
-from model.contract.config import Conv, ConvShape, LayerShape
+from model.contract.choices import Conv
+from model.contract.shapes import ConvShape, LayerShape
 
 
 def conv_cycles(stage: Conv, shape: ConvShape, events: int, words: int, features: int) -> int:

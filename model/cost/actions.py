@@ -8,18 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from model.contract import event
-from model.contract.config import (
-    TERNARY,
-    Activation,
-    ChipConfig,
-    ConvShape,
-    LayerShape,
-    Pooling,
-    Rule,
-)
-from model.contract.config import Conv as ConvStage
+from model.contract.choices import Activation, Pooling, Rule
+from model.contract.choices import Conv as ConvStage
+from model.contract.config import ChipConfig
 from model.contract.counters import Phase
 from model.contract.formats import Format
+from model.contract.shapes import TERNARY, ConvShape, LayerShape
 from model.contract.storage import Bank, bank, index_bits, mark_bits
 from model.cost.tables import Table
 from model.cost.technology import Technology
@@ -121,7 +115,7 @@ def actions(config: ChipConfig) -> dict[str, Action]:
     """
     found = _encode(config)
     for number, (stage, shape) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
-        found |= _conv(config, f"conv{number + 1}", stage, shape, number == 0)
+        found |= _conv(config, shape.name, stage, shape, number == 0)
     for number, layer in enumerate(config.layer_shapes):
         found |= _forward(config, layer, number)
         if layer.learns:

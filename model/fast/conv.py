@@ -10,7 +10,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from model.arith import Codes
-from model.contract.config import Conv, ConvShape
+from model.contract.choices import Conv
+from model.contract.shapes import ConvShape
 
 Maps = NDArray[np.uint8]
 

@@ -25,7 +25,7 @@ def count_front(config: ChipConfig, counts: Counts, events: Codes, tallies: Code
         positions = tally.pop("positions")
         words = positions * shape.groups
         cycles = conv_cycles(stage, shape, tally["events"], words, tally["features"])
-        counts[f"conv{number + 1}"].update(
+        counts[shape.name].update(
             tally,
             words=words,
             macs=positions * shape.kernels,

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes
 from model.chip import no_counts
-from model.contract.config import ChipConfig, Pooling, Rule
+from model.contract.choices import Pooling, Rule
+from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from model.fast import conv, counts, layers, packing, trace
 from model.fast.conv import Maps
@@ -156,7 +157,7 @@ class FastChip:
         maps = [np.ascontiguousarray(pixel_codes(config, images))]
         tallies = np.zeros((len(config.conv), len(images), len(conv.TALLIES)), np.int64)
         for number, (stage, shape) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
-            kernels = self.state.banks[f"conv{number + 1}.kernels"]
+            kernels = self.state.banks[f"{shape.name}.kernels"]
             features = np.empty(
                 (len(images), shape.out_height, shape.out_width, shape.kernels), np.uint8
             )

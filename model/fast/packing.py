@@ -3,7 +3,9 @@
 import numpy as np
 
 from model.contract import noise
-from model.contract.config import Activation, ChipConfig, Gate, LayerShape, Rule
+from model.contract.choices import Activation, Gate, Rule
+from model.contract.config import ChipConfig
+from model.contract.shapes import LayerShape
 from model.fast.layers import BLOCK, LAYER, TALLIES, Memory, Rules
 from model.lfsr import neuron_masks
 from model.state import State

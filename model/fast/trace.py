@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arith import Codes
-from model.contract.config import ChipConfig, LayerShape
+from model.contract.config import ChipConfig
 from model.contract.result import LEARNED_AT
+from model.contract.shapes import LayerShape
 from model.fast import conv
 from model.fast.conv import Maps
 from model.fast.layers import Memory, Records
@@ -46,9 +47,9 @@ def note_maps(config: ChipConfig, trace: Trace, maps: list[Maps]) -> None:
     y, rest = np.divmod(places, config.width * config.channels)
     x, channel = np.divmod(rest, config.channels)
     trace.extend("encode.events", np.stack([x, y, channel, codes], axis=1), lengths)
-    for number, features in enumerate(maps[1:]):
+    for shape, features in zip(config.conv_shapes, maps[1:], strict=True):
         places, codes, lengths = conv.listed(features, in_time=False)
-        trace.extend(f"conv{number + 1}.features", np.stack([places, codes], axis=1), lengths)
+        trace.extend(f"{shape.name}.features", np.stack([places, codes], axis=1), lengths)
 
 
 def note_layers(

@@ -13,18 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes
 from model.contract import noise
-from model.contract.config import (
-    SCALED_MODULATION,
-    SCORE,
-    Activation,
-    ChipConfig,
-    Gate,
-    Pooling,
-    Rule,
-)
+from model.contract.choices import Activation, Gate, Pooling, Rule
+from model.contract.config import ChipConfig
 from model.contract.formats import Rounding
 from model.contract.presets import RULES
 from model.contract.refusal import Refusal
+from model.contract.shapes import SCALED_MODULATION, SCORE
 from model.fast.engine import FastChip
 from model.float_chip import loops
 from model.float_chip.loops import Floats, Layers, Maps, Memory, Rules, Samples
@@ -192,8 +186,8 @@ class FloatChip:
             maps = pixel_codes(config, images).astype(np.float32)
         else:
             maps = (images * 2.0 ** (config.pixel_bits - 8)).astype(np.float32)
-        for number, (stage, shape) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
-            kernels = self._state.banks[f"conv{number + 1}.kernels"].transpose(1, 2, 3, 0)
+        for stage, shape in zip(config.conv, config.conv_shapes, strict=True):
+            kernels = self._state.banks[f"{shape.name}.kernels"].transpose(1, 2, 3, 0)
             features = np.empty(
                 (len(images), shape.out_height, shape.out_width, shape.kernels), np.float32
             )

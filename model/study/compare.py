@@ -11,7 +11,8 @@ from typing import Any
 from joblib import Parallel, delayed
 from rich.table import Table
 
-from model.contract.config import ChipConfig, Gate
+from model.contract.choices import Gate
+from model.contract.config import ChipConfig
 from model.contract.formats import Rounding
 from model.contract.presets import rule_name
 from model.contract.refusal import Refusal

@@ -42,26 +42,25 @@ def profiles(config: ChipConfig, state: State, images: Images, labels: Codes) ->
         for shape in config.layer_shapes
     ]
     for boundary in boundaries(config):
-        stage, what = boundary.name.split(".")
-        if what in ("updates", "verdict"):
+        if boundary.record in ("updates", "verdict"):
             continue
         record, code = trace.records[boundary.name], boundary.fields[-1].code
-        if what == "events":
+        if boundary.record == "events":
             code = config.pixel
-        zeros = _places(config, stage, what) * len(images) - len(record.rows)
+        zeros = _places(config, boundary.stage, boundary.record) * len(images) - len(record.rows)
         found.append(_profile(boundary.name, code, record.rows[:, -1], zeros))
     return found
 
 
-def _places(config: ChipConfig, stage: str, what: str) -> int:
+def _places(config: ChipConfig, stage: str, record: str) -> int:
     """Codes a sample at a boundary, those included that stay away because they are zero."""
-    if what == "events":
+    if record == "events":
         return config.height * config.width * config.channels
-    if what == "features":
-        return config.conv_shapes[int(stage.removeprefix("conv")) - 1].features
+    if record == "features":
+        return next(shape.features for shape in config.conv_shapes if shape.name == stage)
     names = [shape.name for shape in config.layer_shapes]
     number = names.index(stage)
-    if what == "activations":
+    if record == "activations":
         return config.layer_shapes[number + 1].inputs
     return config.layer_shapes[number].outputs
 

@@ -34,8 +34,9 @@ from urllib.parse import urlsplit
 from joblib import Parallel, delayed, parallel_config
 
 from model.arith import Codes
-from model.contract.config import ChipConfig, from_dict
+from model.contract.config import ChipConfig
 from model.contract.presets import chosen
+from model.contract.reading import from_dict
 from model.contract.refusal import Refusal
 from model.data import Dataset, load
 from model.network import Images, Progress

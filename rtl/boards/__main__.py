@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model.contract.artifact import write_text
-from model.contract.config import from_dict
+from model.contract.reading import from_dict
 from model.contract.refusal import Refusal, speaking_plainly
 from model.contract.transport import UART_CYCLES
 from rtl.boards import BOARDS

@@ -14,11 +14,12 @@ import numpy as np
 from model.arith import Codes, Words
 from model.banks import to_chunks, to_words
 from model.chip import PlainChip
-from model.contract.config import ChipConfig, LayerShape
+from model.contract.config import ChipConfig
 from model.contract.counters import Kind, of_stage
 from model.contract.event import Event, Mark, pack_event, pack_mark
 from model.contract.result import Verdict, pack_score, pack_verdict
 from model.contract.result import unpack as unpack_result
+from model.contract.shapes import LayerShape
 from model.contract.stages import HEAD_BITS, boundaries
 from model.contract.storage import host_banks
 from model.contract.timing import forward_cycles
@@ -180,7 +181,7 @@ def monitors(run: Run, *names: str) -> dict[str, list[Bits]]:
                     place += width
                 beats.append((value, (1 << place) - 1))
             beats.append((0b11, 0b11))
-        found["monitor_" + boundary.name.split(".")[1]] = beats
+        found[f"monitor_{boundary.record}"] = beats
     return found
 
 
@@ -232,12 +233,16 @@ def _map_items(rows: Codes, height: int, width: int, channels: int) -> list[dict
 
 def conv(component: Any, run: Run, number: int) -> Case:
     """A convolution stage: events in, features out, in the cycles of its formula."""
-    name, shape = f"conv{number + 1}", run.config.conv_shapes[number]
+    shape = run.config.conv_shapes[number]
+    name = shape.name
     size = (shape.height, shape.width, shape.channels)
     if number == 0:
         events = [_map_items(_indexed(rows, size), *size) for rows in run.rows("encode.events")]
     else:
-        events = [_map_items(rows, *size) for rows in run.rows(f"conv{number}.features")]
+        events = [
+            _map_items(rows, *size)
+            for rows in run.rows(f"{run.config.conv_shapes[number - 1].name}.features")
+        ]
     out = (shape.out_height, shape.out_width, shape.kernels)
     features = [_map_items(rows, *out) for rows in run.rows(f"{name}.features")]
     return Case(
@@ -262,9 +267,9 @@ def _layer_items(component: Any, run: Run, number: int) -> list[int]:
     """Payloads of a layer's `items`."""
     config = run.config
     if number > 0:
-        rows = run.rows(f"hidden{number}.activations")
+        rows = run.rows(f"{config.layer_shapes[number - 1].name}.activations")
     elif config.conv:
-        rows = run.rows(f"conv{len(config.conv)}.features")
+        rows = run.rows(f"{config.conv_shapes[-1].name}.features")
     else:
         size = (config.height, config.width, config.channels)
         rows = [_indexed(events, size) for events in run.rows("encode.events")]

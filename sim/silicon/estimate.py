@@ -74,7 +74,7 @@ def estimate(config: ChipConfig, figures: Figures) -> Estimate:
     """
     fit = fitted(figures)
     cycles, learning = _cycles(config)
-    lanes = {f"conv{n + 1}": shape.lanes for n, shape in enumerate(config.conv_shapes)}
+    lanes = {shape.name: shape.lanes for shape in config.conv_shapes}
     lanes |= {layer.name: layer.lanes for layer in config.layer_shapes}
     known = figures.find(config.name, rule_name(config), "cmos")
     return Estimate(
@@ -101,11 +101,11 @@ def _cycles(config: ChipConfig) -> tuple[dict[str, int], dict[str, int]]:
     """Cycles of work a sample of each stage: forward, and learning at most."""
     found, learning = {}, {}
     active = round(ACTIVE_PIXELS * config.height * config.width * config.channels)
-    for number, (stage, shape) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
+    for stage, shape in zip(config.conv, config.conv_shapes, strict=True):
         window = min(stage.size, shape.map_height) * min(stage.size, shape.map_width)
         features = round(ACTIVE_FEATURES * shape.features)
         words = active * window * shape.groups
-        found[f"conv{number + 1}"] = conv_cycles(stage, shape, active, words, features)
+        found[shape.name] = conv_cycles(stage, shape, active, words, features)
         active = features
     for layer in config.layer_shapes:
         found[layer.name] = forward_cycles(layer, active)

@@ -18,7 +18,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from model.arith import Codes
-from model.contract.config import ChipConfig, Rule
+from model.contract.choices import Rule
+from model.contract.config import ChipConfig
 from model.contract.counters import Phase
 from model.contract.presets import rule_name
 from model.contract.refusal import Refusal

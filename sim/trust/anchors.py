@@ -13,10 +13,11 @@ import numpy as np
 from model import arith, conv, encode, hidden, learn, readout
 from model.chip import PlainChip
 from model.contract import noise
-from model.contract.config import ChipConfig, from_dict
+from model.contract.config import ChipConfig
 from model.contract.counters import of_stage
 from model.contract.formats import Format
 from model.contract.presets import preset
+from model.contract.reading import from_dict
 from model.lfsr import Lfsr, neuron_masks
 from model.network import totals
 from model.sensor.image import sample_words

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from model.chip import PlainChip
 from model.contract.artifact import write_text, writing
-from model.contract.config import ChipConfig, from_toml
+from model.contract.config import ChipConfig
+from model.contract.reading import from_toml
 from model.contract.refusal import Refusal
 from model.network import totals
 from model.sensor.image import sample_words

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from model.contract.config import ChipConfig, Conv, Hidden, Learning, Readout
+from model.contract.choices import Conv, Hidden, Learning, Readout
+from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
 from model.contract.event import Mark, pack_mark
 from model.contract.refusal import Refusal
