@@ -14,8 +14,9 @@ from rtl.conv import Conv
 from rtl.counters import CounterBank
 from rtl.encode import Encode
 from rtl.hidden import Hidden
+from rtl.host.registers import Registers
+from rtl.ports import HostBus
 from rtl.readout import Readout
-from rtl.registers import HostBus, Registers
 
 
 class Chip(wiring.Component):

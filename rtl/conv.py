@@ -12,7 +12,7 @@ from model.contract.storage import bank
 from rtl.arith import choose, lanes, multiply, pack, popcount, saturate
 from rtl.beat import map_beat, mark_layout
 from rtl.counters import steps_layout
-from rtl.registers import BankPort
+from rtl.ports import BankPort
 from rtl.storage import Bank
 
 

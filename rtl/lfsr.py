@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from model.contract import noise
-from rtl.registers import SeedPort
+from rtl.ports import SeedPort
 
 
 class Lfsr(wiring.Component):

@@ -12,10 +12,9 @@ from model.contract.shapes import SCORE
 from model.contract.stages import boundary
 from model.contract.storage import index_bits
 from rtl.arith import saturate
-from rtl.beat import item_beat
+from rtl.beat import ERROR_BEAT, item_beat
 from rtl.counters import steps_layout
-from rtl.hidden import ERROR_BEAT
-from rtl.registers import BankPort, SeedPort
+from rtl.ports import BankPort, SeedPort
 from rtl.synapses import Synapses
 
 

@@ -4,7 +4,7 @@ from amaranth.hdl import Elaboratable, Module, Mux, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In
 
-from rtl.registers import BankPort
+from rtl.ports import BankPort
 
 
 class Bank(wiring.Component):

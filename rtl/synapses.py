@@ -18,8 +18,8 @@ from rtl.beat import item_beat, mark_layout, sum_beat
 from rtl.counters import steps_layout
 from rtl.learn import Update, product_bits
 from rtl.lfsr import Lfsr
+from rtl.ports import BankPort, SeedPort
 from rtl.queue import ReplayQueue
-from rtl.registers import BankPort, SeedPort
 from rtl.storage import Bank
 
 

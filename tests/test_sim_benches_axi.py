@@ -14,7 +14,7 @@ from model.contract.event import Event, Mark, pack_event, pack_mark
 from model.contract.result import VERDICT_AT, pack_score
 from model.contract.storage import host_banks
 from model.state import fresh
-from rtl.axi import AxiTop
+from rtl.top import AxiTop
 from sim import tools
 from sim.benches import bench
 from sim.benches.vectors import random_samples, run_model

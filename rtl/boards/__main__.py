@@ -13,8 +13,8 @@ from model.contract.transport import UART_CYCLES
 from rtl.boards import BOARDS
 from rtl.boards.core import Core
 from rtl.emit import emit_component
-from rtl.spi import Spi
-from rtl.uart import Uart
+from rtl.host.spi import Spi
+from rtl.host.uart import Uart
 
 #: Lines as fast as they can be.
 LINES: dict[str, Callable[[], Spi | Uart]] = {"spi": Spi, "uart": lambda: Uart(UART_CYCLES)}

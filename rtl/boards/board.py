@@ -12,8 +12,8 @@ from amaranth.lib.wiring import In
 from model.contract.config import ChipConfig
 from model.contract.presets import rule_name
 from rtl.boards.core import Core
-from rtl.spi import Spi
-from rtl.uart import Uart
+from rtl.host.spi import Spi
+from rtl.host.uart import Uart
 
 # Yosys's commands for memories as FPGAs have them. Amaranth gives every memory contents, which no
 # SPRAM can have and no chip needs: it clears what must be zero, and the host writes the rest. What

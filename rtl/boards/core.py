@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In
 
 from model.contract.config import ChipConfig
 from rtl.chip import Chip
-from rtl.spi import Spi
-from rtl.transport import Transport
-from rtl.uart import Uart
+from rtl.host.spi import Spi
+from rtl.host.transport import Transport
+from rtl.host.uart import Uart
 
 
 class Core(wiring.Component):

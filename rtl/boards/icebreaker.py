@@ -10,7 +10,7 @@ from amaranth_boards.icebreaker import ICEBreakerPlatform
 from model.contract.presets import preset
 from model.contract.transport import SPI_CYCLES
 from rtl.boards.board import PLAIN_MEMORIES, Board
-from rtl.spi import Spi
+from rtl.host.spi import Spi
 
 OSCILLATOR_HZ = 12e6
 MULTIPLIER, DIVIDER_LOG2 = 56, 5  #: the PLL's oscillator must run at 533 to 1066 MHz

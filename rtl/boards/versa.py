@@ -8,7 +8,7 @@ from amaranth_boards.versa_ecp5_5g import VersaECP55GPlatform
 
 from model.contract.presets import preset
 from rtl.boards.board import PLAIN_MEMORIES, Board
-from rtl.uart import Uart
+from rtl.host.uart import Uart
 
 BAUD = 1_000_000
 OSCILLATOR_HZ = 100_000_000

@@ -1,4 +1,4 @@
-"""rtl/uart.py: bytes cross both ways at every speed it allows, and a broken byte is told."""
+"""rtl/host/uart.py: bytes cross both ways at every speed it allows, and a broken byte is told."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from model.contract.transport import UART_CYCLES
-from rtl.uart import Uart
+from rtl.host.uart import Uart
 
 Bench = Callable[["Far"], Coroutine[Any, Any, None]]
 BYTES = bytes((0x00, 0xFF, 0x55, 0xAA, 0x01, 0x80, 0x7E))

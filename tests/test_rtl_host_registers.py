@@ -1,4 +1,4 @@
-"""rtl/registers.py: the map of the contract, access by access; what is illegal changes nothing."""
+"""rtl/host/registers.py: the map, access by access; what is illegal changes nothing."""
 
 import dataclasses
 import random
@@ -17,7 +17,7 @@ from model.contract.counters import counters
 from model.contract.presets import preset
 from model.contract.registers import Access, learning_layers
 from model.contract.storage import host_banks
-from rtl.registers import Registers
+from rtl.host.registers import Registers
 
 STEP, BASE = (
     0x0001_0000_0001,

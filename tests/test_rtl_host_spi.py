@@ -1,4 +1,4 @@
-"""rtl/spi.py: a byte each way at once, none lost or doubled, whenever the controller selects."""
+"""rtl/host/spi.py: a byte each way at once, none lost or doubled, whenever selected."""
 
 import random
 from collections.abc import Callable, Coroutine
@@ -8,7 +8,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from model.contract.transport import IDLE, SPI_CYCLES
-from rtl.spi import Spi
+from rtl.host.spi import Spi
 
 Bench = Callable[["Controller"], Coroutine[Any, Any, None]]
 

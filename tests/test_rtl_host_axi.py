@@ -1,4 +1,4 @@
-"""rtl/axi.py: the rules of AXI, whatever arrives when and whoever holds back."""
+"""rtl/host/axi.py: the rules of AXI, whatever arrives when and whoever holds back."""
 
 import dataclasses
 import random
@@ -16,9 +16,9 @@ from amaranth.sim import Simulator
 
 from model.contract.presets import preset
 from model.contract.storage import host_banks
-from rtl.axi import LITE, OKAY, SLVERR, LiteBridge
 from rtl.emit import emit, emit_component
-from rtl.registers import Registers
+from rtl.host.axi import LITE, OKAY, SLVERR, LiteBridge
+from rtl.host.registers import Registers
 from sim import tools
 
 TINY = preset("tiny")

@@ -1,4 +1,4 @@
-"""rtl/transport.py: every request is answered once and in order, whatever waits for what."""
+"""rtl/host/transport.py: every request is answered once and in order, whatever waits for what."""
 
 import dataclasses
 import random
@@ -14,7 +14,7 @@ from amaranth.sim import Simulator
 from model.contract import transport as contract
 from model.contract.refusal import Refusal
 from model.contract.transport import read_request, word_request, write_request
-from rtl.transport import Parser, Transport
+from rtl.host.transport import Parser, Transport
 from sim import tools
 
 REFUSING = 0x00C  #: an address that the stand-in's bus refuses

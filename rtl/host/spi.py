@@ -8,7 +8,7 @@ from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from model.contract.transport import IDLE
-from rtl.transport import Line
+from rtl.host.transport import Line
 
 
 class Spi(wiring.Component):

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from model.contract import transport as contract
 from model.contract.event import WORD_BITS
 from model.contract.registers import ADDRESS_BITS
+from rtl.ports import BUS_BITS, HostBus
 from rtl.queue import ReplayQueue
-from rtl.registers import BUS_BITS, HostBus
 
 #: Bytes of a line as the line sees them. `broken`: bytes were lost, or came mutilated.
 Line = wiring.Signature(

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-from rtl.transport import Line
+from rtl.host.transport import Line
 
 
 class Uart(wiring.Component):

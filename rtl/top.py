@@ -1,0 +1,62 @@
+"""The chip's outer face: AXI4-Stream for events and results, AXI4-Lite for the host.
+
+Protocols: Arm IHI 0051 (AXI4-Stream) and IHI 0022 (AXI4-Lite).
+"""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from model.contract import event, result
+from model.contract.config import ChipConfig
+from model.contract.stages import boundaries
+from rtl.chip import Chip
+from rtl.host.axi import LITE, LiteBridge
+
+STREAMS = {
+    "s_axis_tdata": In(event.WORD_BITS),
+    "s_axis_tvalid": In(1),
+    "s_axis_tready": Out(1),
+    "s_axis_tlast": In(1),
+    "m_axis_tdata": Out(result.VERDICT_AT + 1),
+    "m_axis_tvalid": Out(1),
+    "m_axis_tready": In(1),
+    "m_axis_tlast": Out(1),
+}
+
+
+class AxiTop(wiring.Component):
+    """The chip behind AXI: what `rtl.emit` writes as Verilog.
+
+    Members: the signals of `STREAMS` (words of `model.contract.event` in and of `.result` out;
+    `s_axis_tlast` is ignored, `m_axis_tlast` accompanies the verdict), those of `LITE` (the
+    registers of `model.contract.registers`), and one `monitor_*` output a boundary of
+    `model.contract.stages`.
+    Timing: streams and monitors are those of `Chip`, the host's accesses those of `LiteBridge`.
+    """
+
+    def __init__(self, config: ChipConfig) -> None:
+        self._config = config
+        monitors = {boundary.port: Out(boundary.port_bits) for boundary in boundaries(config)}
+        super().__init__({**STREAMS, **LITE, **monitors})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.chip = chip = Chip(self._config)
+        m.submodules.bridge = bridge = LiteBridge()
+        connect(m, bridge.host, chip.host)
+        for name, member in LITE.items():
+            ours, its = getattr(self, name), getattr(bridge, name)
+            m.d.comb += its.eq(ours) if member.flow is In else ours.eq(its)
+        m.d.comb += [
+            chip.events.payload.eq(self.s_axis_tdata),
+            chip.events.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(chip.events.ready),
+            self.m_axis_tdata.eq(chip.results.payload),
+            self.m_axis_tvalid.eq(chip.results.valid),
+            self.m_axis_tlast.eq(chip.results.payload[result.VERDICT_AT]),
+            chip.results.ready.eq(self.m_axis_tready),
+        ]
+        for boundary in boundaries(self._config):
+            m.d.comb += getattr(self, boundary.port).eq(getattr(chip, boundary.port))
+        return m
