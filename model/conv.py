@@ -1,4 +1,4 @@
-"""Event-driven convolution, rectification, pooling and quantisation. Twin: `rtl/conv.py`."""
+"""Event-driven convolution, rectification, inhibition, pooling. Twin: `rtl/conv.py`."""
 
 from collections import Counter
 
@@ -43,13 +43,29 @@ def window(at: int, stage: Conv, size: int) -> tuple[int, int]:
     return max(0, at + stage.padding - stage.size + 1), min(size, at + stage.padding + 1)
 
 
+def inhibit(stage: Conv, rectified: Codes) -> Codes:
+    """Kernels of one place inhibit each other: ``max(r - (sum of r over kernels >> shift), 0)``.
+
+    What all kernels share, such as a thick stroke or a bright ground, is taken away before it is
+    pooled; what one kernel alone answers stays. It is the subtractive kind of the normalisation by
+    a pool of neighbours of M. Carandini and D. Heeger (2012, equation 1, which divides), with all
+    kernels of a place as the pool, itself among them.
+
+    Parameters: `rectified` (..., K) codes of at least zero. Returns: as many, none greater.
+    """
+    if stage.inhibition is None:
+        return rectified
+    total = rectified.sum(axis=-1, keepdims=True)
+    return np.maximum(rectified - shift_floor(total, stage.inhibition), 0)
+
+
 def pool(stage: Conv, shape: ConvShape, potentials: Codes, counts: Counter[str]) -> Codes:
-    """Rectify, pool and quantise the potentials.
+    """Rectify, inhibit, pool and quantise the potentials.
 
     Returns: (out height, out width, K) codes: ``min(pooled >> shift, top)`` of the sum or the
     maximum of each cell. Counts: pool_words, features, feature_saturations.
     """
-    cells = np.maximum(potentials, 0).reshape(
+    cells = inhibit(stage, np.maximum(potentials, 0)).reshape(
         shape.out_height, stage.pool, shape.out_width, stage.pool, shape.kernels
     )
     pooled = cells.sum(axis=(1, 3)) if stage.pooling is Pooling.AVERAGE else cells.max(axis=(1, 3))

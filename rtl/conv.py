@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from model.contract.choices import Conv as Stage
 from model.contract.choices import Pooling
 from model.contract.config import ChipConfig
+from model.contract.refusal import Refusal
 from model.contract.stages import boundary, index_format
 from model.contract.storage import bank
 from rtl.arith import choose, lanes, multiply, pack, popcount, saturate
@@ -36,6 +37,8 @@ class Conv(wiring.Component):
         self.config = config
         self.stage = config.conv[number]
         self.shape = shape = config.conv_shapes[number]
+        if self.stage.inhibition is not None:
+            raise Refusal(f"{shape.name}.inhibition is not built in hardware yet; leave it out")
         self.name = shape.name
         self.potentials_saturate = number == 0
         self.kernel_bank = bank(config, f"{self.name}.kernels")

@@ -68,6 +68,7 @@ REFUSED: list[tuple[Callable[..., ChipConfig], dict[str, Any], str]] = [
     (conv, {"shift": 25}, "conv1.shift must be 0 to 24, not 25"),
     (conv, {"kernel_bits": 1}, "conv1.kernel_bits must be 2 to 8, not 1"),
     (conv, {"feature_bits": 9}, "conv1.feature_bits must be 1 to 8, not 9"),
+    (conv, {"inhibition": 0}, "conv1.inhibition must be 1 to 24, not 0"),
     (hidden, {"neurons": 4097}, "hidden1.neurons must be 1 to 4096, not 4097"),
     (hidden, {"neurons": 10}, "hidden1.neurons must be a multiple of lanes (4), not 10"),
     (hidden, {"shift": -1}, "hidden1.shift must be 0 to 24, not -1"),
@@ -154,6 +155,10 @@ MISREAD: list[tuple[dict[str, Any], str]] = [
         TABLE | {"conv": [{"kernels": 6, "size": 3, "pooling": "sum"}]},
         "conv1.pooling must be one of average, max, not 'sum'",
     ),
+    (
+        TABLE | {"conv": [{"kernels": 6, "size": 3, "inhibition": "2"}]},
+        "conv1.inhibition must be int, not '2'",
+    ),
 ]
 
 
@@ -169,6 +174,14 @@ def test_plain_values_make_the_same_chip(name: str) -> None:
     config = preset(name)
     assert from_dict(config.to_dict()) == config
     assert from_dict(config.to_dict()).sha256 == config.sha256
+
+
+def test_a_choice_left_open_leaves_the_hash_as_it_was_before_there_was_one() -> None:
+    config = preset("tiny")
+    assert "inhibition" not in config.to_dict()["conv"][0]
+    inhibited = from_dict(TABLE | {"conv": [{"kernels": 6, "size": 3, "inhibition": 2}]})
+    assert inhibited.conv[0].inhibition == 2
+    assert from_dict(inhibited.to_dict()) == inhibited
 
 
 OWN = """

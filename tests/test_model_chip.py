@@ -82,11 +82,14 @@ class NaiveChip:
             for x in range(0, width + 2 * pad - stage.size + 1, stage.pool):
                 at = []
                 for k in range(stage.kernels):
-                    cell = [
-                        max(0, potential(y + dy, x + dx, k))
-                        for dy in range(stage.pool)
-                        for dx in range(stage.pool)
-                    ]
+                    cell = []
+                    for dy in range(stage.pool):
+                        for dx in range(stage.pool):
+                            whole = [
+                                max(0, potential(y + dy, x + dx, n)) for n in range(stage.kernels)
+                            ]
+                            lost = sum(whole) // 2**stage.inhibition if stage.inhibition else 0
+                            cell.append(max(0, whole[k] - lost))
                     pooled = max(cell) if stage.pooling is Pooling.MAX else sum(cell)
                     at.append(min(top, pooled // 2**stage.shift))
                 features[-1].append(at)
@@ -180,7 +183,7 @@ DEEP = ChipConfig(
     channels=2,
     pixel_bits=3,
     conv=(
-        Conv(kernels=4, size=2, pool=2, pooling=Pooling.MAX, shift=3, bank="random"),
+        Conv(4, size=2, pool=2, pooling=Pooling.MAX, shift=3, inhibition=2, bank="random"),
         Conv(kernels=3, size=2, shift=7, feature_bits=4, kernel_bits=2),
     ),
     hidden=(

@@ -125,6 +125,41 @@ def test_a_cell_pooled_by_hand(pooling: Pooling, shift: int, feature: int) -> No
     assert (counts["pool_words"], counts["features"]) == (4, int(feature > 0))
 
 
+@pytest.mark.parametrize(
+    ("potentials", "inhibition", "left"),
+    [
+        ([20, 10, -15], 2, [13, 3, 0]),  # 30 >> 2 = 7; what is below zero takes nothing away
+        ([0, 3, 18], 2, [0, 0, 13]),  # 21 >> 2 = 5
+        ([-1, -2, -3], 1, [0, 0, 0]),
+        ([10, 10], 1, [0, 0]),  # each equals what it loses
+        ([7], 1, [4]),  # a kernel alone loses to itself
+        ([9, 8], 24, [9, 8]),
+        ([20, 10, -15], None, [20, 10, 0]),
+    ],
+)
+def test_kernels_of_a_place_inhibit_each_other(
+    potentials: list[int], inhibition: int | None, left: list[int]
+) -> None:
+    stage = Conv(kernels=len(potentials), size=1, inhibition=inhibition)
+    config = chip(stage, 1, 1)
+    found = pool(stage, config.conv_shapes[0], np.array([[potentials]]), Counter())
+    assert found.tolist() == [[left]]
+
+
+def test_inhibition_comes_before_pooling() -> None:
+    """Places 20 10 and 0 8: lost 15 and 4, left 5 0 and 0 4. Pooled first, 20 and 18 of 38 >> 1
+    would leave 1 and 0."""
+    stage = Conv(kernels=2, size=1, pool=2, inhibition=1)
+    potentials = np.array([[[20, 10], [0, 8]], [[0, 0], [0, 0]]])
+    found = pool(stage, chip(stage, 2, 2).conv_shapes[0], potentials, Counter())
+    assert found.tolist() == [[[5, 4]]]
+
+
+def test_the_total_of_a_place_holds_all_kernels_at_their_greatest() -> None:
+    shape = chip(Conv(kernels=5, size=3, inhibition=2), 3, 3).conv_shapes[0]
+    assert 5 * shape.potential.high <= shape.total.high < 10 * shape.potential.high
+
+
 def test_a_feature_saturates_and_is_counted() -> None:
     stage = Conv(kernels=1, size=1, pool=2, feature_bits=4)
     counts: Counter[str] = Counter()

@@ -223,6 +223,29 @@ def test_ternary_kernels_need_no_multiplication() -> None:
     assert [type(use.operation).__name__ for use in uses] == ["Add", "Add", "Compare"]
 
 
+def test_inhibition_costs_its_additions_and_where_a_place_has_two_words_a_read() -> None:
+    spoon = preset("spoon")
+    plain = dataclasses.replace(spoon, conv=(dataclasses.replace(spoon.conv[0], inhibition=None),))
+    inhibited = dataclasses.replace(spoon, conv=(dataclasses.replace(plain.conv[0], inhibition=2),))
+
+    def more(lanes: int, part: Part) -> float:
+        chips = (dataclasses.replace(chip, lanes=lanes) for chip in (plain, inhibited))
+        costs = [
+            bill(chip, counts_of(chip, conv1__pool_words=1), 0, ALADDIN, AT_40).total_pj(part=part)
+            for chip in chips
+        ]
+        return costs[1] - costs[0]
+
+    # Potentials of 21 bits; ten of them, rectified, add up to 24.
+    adds = 9 * 24 + 10 * 21
+    assert more(16, Part.ARITHMETIC) == pytest.approx(0.21 * adds / 32)
+    assert more(16, Part.MEMORY) == 0
+    assert more(8, Part.ARITHMETIC) == pytest.approx(0.21 * (8 * 24 + 8 * 21) / 32)
+    potentials = bank(dataclasses.replace(plain, lanes=8), "conv1.potentials")
+    read = ALADDIN.access_pj(potentials.bits, potentials.word_bits, AT_40)
+    assert more(8, Part.MEMORY) == pytest.approx(read)
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_scaling_a_table_scales_the_result(table: Table) -> None:
     config = preset("tiny")

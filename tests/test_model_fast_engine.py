@@ -105,6 +105,7 @@ def convs(draw: st.DrawFn, height: int, width: int) -> tuple[Conv, int, int]:
         shift=draw(st.integers(0, 10)),
         kernel_bits=draw(st.integers(2, 8)),
         feature_bits=draw(st.integers(1, 8)),
+        inhibition=draw(st.none() | st.integers(1, 6)),
         bank=draw(st.sampled_from(["gabor", "random"])),
     )
     return stage, map_height // stage.pool, map_width // stage.pool
@@ -188,11 +189,14 @@ def bright(config: ChipConfig, state: State) -> Case:
     ("side", "channels", "pool", "kernel_bits", "bits"),
     [(15, 1, 1, 2, 16), (16, 1, 2, 8, 25), (30, 8, 16, 8, 34)],
 )
+@pytest.mark.parametrize("inhibition", [None, 2])
 def test_both_engines_agree_on_the_greatest_potentials(
-    side: int, channels: int, pool: int, kernel_bits: int, bits: int
+    side: int, channels: int, pool: int, kernel_bits: int, bits: int, inhibition: int | None
 ) -> None:
     shift = min(24, bits - 8)
-    stage = Conv(2, 15, pool=pool, shift=shift, kernel_bits=kernel_bits, bank="random")
+    stage = Conv(
+        2, 15, pool=pool, shift=shift, kernel_bits=kernel_bits, inhibition=inhibition, bank="random"
+    )
     config = dataclasses.replace(
         preset("tiny"), height=side, width=side, channels=channels, pixel_bits=8, conv=(stage,)
     )

@@ -50,6 +50,7 @@ class Conv:
     shift: int = 0  #: feature = pooled >> shift, saturated
     kernel_bits: int = 8  #: 2 makes kernels ternary: additions only
     feature_bits: int = 8
+    inhibition: int | None = None  #: each kernel loses (sum of its place >> inhibition); or none
     bank: str = "gabor"  #: "gabor", "random", or the path of an .npy file of (K, C, R, R) codes
 
 

@@ -142,6 +142,7 @@ class ChipConfig:
                 value=value,
                 kernel=kernel,
                 potential=potential,
+                total=Format((stage.kernels * potential.high).bit_length()),
                 pooled=Format((cell * potential.high).bit_length()),
                 feature=Format(stage.feature_bits),
             )
@@ -188,7 +189,7 @@ class ChipConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The choices as plain values, in the form of a TOML file."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        return json.loads(json.dumps(dataclasses.asdict(self, dict_factory=_choices_made)))
 
     @property
     def sha256(self) -> str:
@@ -201,6 +202,11 @@ class ChipConfig:
         known = one_of(Rule, "drtp" if scaled else rule, "learning.rule")
         learning = dataclasses.replace(self.learning, rule=known, error_scaled=scaled)
         return dataclasses.replace(self, learning=learning)
+
+
+def _choices_made(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Those of a table's fields that are not left open: TOML has no word for none."""
+    return {name: value for name, value in fields if value is not None}
 
 
 # -- checking -----------------------------------------------------------------------------------
@@ -238,6 +244,8 @@ def _check_stages(config: ChipConfig) -> None:
         _within(f"{where}.shift", stage.shift, 0, 24)
         _within(f"{where}.kernel_bits", stage.kernel_bits, 2, 8)
         _within(f"{where}.feature_bits", stage.feature_bits, 1, 8)
+        if stage.inhibition is not None:
+            _within(f"{where}.inhibition", stage.inhibition, 1, 24)
         shape = config.conv_shapes[number]
         if min(shape.map_height, shape.map_width) < 1:
             raise Refusal(

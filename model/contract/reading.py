@@ -52,6 +52,9 @@ _CHOICES: dict[str, type[StrEnum]] = {
 }
 
 
+_KINDS: dict[Any, type] = {int: int, str: str, bool: bool, int | None: int}
+
+
 def _record(kind: type, data: Any, where: str) -> Any:
     if not isinstance(data, dict):
         raise Refusal(f"{where} must be a table of fields, not {data!r}")
@@ -86,7 +89,7 @@ def _field(name: str, entry: "dataclasses.Field[Any]", value: Any, where: str) -
         if not isinstance(value, list | tuple) or not all(type(step) is int for step in value):
             raise Refusal(f"{place} must be a list of integers, not {value!r}")
         return tuple(value)
-    kind = {"int": int, "str": str, "bool": bool}[str(getattr(entry.type, "__name__", entry.type))]
+    kind: type = _KINDS[entry.type]
     if type(value) is not kind:
         raise Refusal(f"{place} must be {kind.__name__}, not {value!r}")
     return value

@@ -34,6 +34,7 @@ class ConvShape:
     value: Format
     kernel: Format
     potential: Format
+    total: Format  #: of the rectified potentials of all kernels of a place together
     pooled: Format
     feature: Format
 

@@ -170,6 +170,7 @@ def _conv(
         f"{name}.pool_words": (
             Use(Access(potentials), 2),
             Use(Add(address), 2),
+            *_inhibition(stage, shape, potentials),
             Use(join, shape.lanes),
             Use(Register(pooled), shape.lanes),
         ),
@@ -179,6 +180,22 @@ def _conv(
     if saturates:
         found[f"{name}.potential_saturations"] = Free("the comparison is priced with each mac")
     return found
+
+
+def _inhibition(stage: ConvStage, shape: ConvShape, potentials: Bank) -> tuple[Use, ...]:
+    """What inhibition does with each potential word: add its lanes up, subtract from each.
+
+    A place of several words is read once before, for the total of all its kernels.
+    """
+    if stage.inhibition is None:
+        return ()
+    one_word = shape.groups == 1
+    uses = (
+        Use(Add(shape.total.bits), shape.lanes - one_word),
+        Use(Add(shape.potential.bits), shape.lanes),
+        Use(Register(shape.total.bits)),
+    )
+    return uses if one_word else (*uses, Use(Access(potentials)))
 
 
 def _sums(config: ChipConfig, layer: LayerShape) -> Operation:

@@ -32,10 +32,12 @@ def taps(stage: Conv, shape: ConvShape, kernels: Codes) -> NDArray[np.signedinte
 
     A row holds the taps of a channel and a kernel row, mirrored in x and the kernel innermost, as
     an event adds them to potentials, and zeros up to whole blocks: (2 * C * R, length). Its type
-    holds potentials and pooled cells.
+    holds potentials, the sum of those of one place, and pooled cells.
     """
     length = stage.size * shape.kernels
-    bits = shape.pooled.bits + 1  # pooled cells have no sign
+    inhibits = stage.inhibition is not None
+    # None of these has a sign.
+    bits = 1 + max(shape.pooled.bits, shape.total.bits if inhibits else 0)
     kind = np.int16 if bits <= 16 else np.int32 if bits <= 32 else np.int64
     rows = kernels.transpose(1, 2, 3, 0)[:, :, ::-1].reshape(-1, length)
     found = np.zeros((2, len(rows), -(-(length + shape.kernels) // BLOCK) * BLOCK), kind)
@@ -51,6 +53,7 @@ def convolve(
     size: int,
     padding: int,
     pool: int,
+    inhibition: int,
     average: bool,
     shift: int,
     top: int,
@@ -59,8 +62,8 @@ def convolve(
 ) -> None:
     """Samples through a convolution stage: `accumulate` and `pool` of `model.conv`.
 
-    Parameters: `maps` (n, H, W, C); `rows` that `taps` returns; `features` (n, out height,
-    out width, K), written; `tallies` (n, len(TALLIES)), written.
+    Parameters: `maps` (n, H, W, C); `rows` that `taps` returns; `inhibition`, 0 for none;
+    `features` (n, out height, out width, K), written; `tallies` (n, len(TALLIES)), written.
     """
     samples, height, width, channels = maps.shape
     kernel_count = features.shape[3]
@@ -109,6 +112,9 @@ def convolve(
                     x += 2
         tallies[sample, 0] = events
         tallies[sample, 1] = positions
+        if inhibition:
+            for y in range(map_height):
+                _inhibit(potentials[y * pitch + margin :], map_width, kernel_count, inhibition)
         _pool(
             potentials, pitch, margin, pool, average, shift, top, features[sample], tallies[sample]
         )
@@ -131,6 +137,24 @@ def _add(
             potentials[target + tap] += (
                 left * taps[_U(0), source + tap] + right * taps[_U(1), source + tap]
             )
+
+
+@njit(cache=True, inline="always")
+def _inhibit(
+    line: NDArray[np.signedinteger], width: int, kernel_count: int, inhibition: int
+) -> None:
+    """Take from all kernels of a place their share of its rectified potentials.
+
+    What is below zero before may be further below it after: `_join` rectifies.
+    """
+    for x in range(width):
+        start = x * kernel_count
+        total = 0
+        for kernel in range(kernel_count):
+            total += max(line[start + kernel], 0)
+        share = total >> inhibition
+        for kernel in range(kernel_count):
+            line[start + kernel] -= share
 
 
 @njit(cache=True, inline="always")

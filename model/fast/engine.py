@@ -167,6 +167,7 @@ class FastChip:
                 stage.size,
                 stage.padding,
                 stage.pool,
+                stage.inhibition or 0,
                 stage.pooling is Pooling.AVERAGE,
                 stage.shift,
                 shape.feature.high,

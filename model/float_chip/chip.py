@@ -196,6 +196,7 @@ class FloatChip:
                 np.ascontiguousarray(kernels, np.float32),
                 stage.padding,
                 stage.pool,
+                0.0 if stage.inhibition is None else 0.5**stage.inhibition,
                 stage.pooling is Pooling.AVERAGE,
                 0.5**stage.shift,
                 float(shape.feature.high if self.kept.features else 0),

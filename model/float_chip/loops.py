@@ -81,6 +81,7 @@ def convolve(
     taps: Maps,
     padding: int,
     pool: int,
+    inhibition: float,
     average: bool,
     step: float,
     top: float,
@@ -88,8 +89,9 @@ def convolve(
 ) -> None:
     """Samples through a convolution stage, from (n, H, W, C) `maps` to (n, H', W', K) `features`.
 
-    Parameters: `taps` (C, R, R, K); `step`, feature per unit of pooled potential; `top`, where
-    features saturate after the bits below one are dropped, or 0 for features that stay real.
+    Parameters: `taps` (C, R, R, K); `inhibition`, what each kernel loses of the rectified sum of
+    its place; `step`, feature per unit of pooled potential; `top`, where features saturate after
+    the bits below one are dropped, of what is lost too, or 0 for features that stay real.
     """
     size, kernels = taps.shape[1], taps.shape[3]
     height, width = features.shape[1] * pool, features.shape[2] * pool
@@ -112,8 +114,9 @@ def convolve(
         for y in range(height):
             for x in range(width):
                 cell = features[sample, y // pool, x // pool]
+                lost = _lost(potentials[y, x], inhibition, top > 0)
                 for kernel in range(kernels):
-                    potential = potentials[y, x, kernel]
+                    potential = potentials[y, x, kernel] - lost
                     if average:
                         cell[kernel] += max(potential, np.float32(0))
                     else:
@@ -122,6 +125,17 @@ def convolve(
             for kernel in range(kernels):
                 feature = cell[kernel] * np.float32(step)
                 cell[kernel] = min(np.floor(feature), top) if top else feature
+
+
+@njit(cache=True)
+def _lost(potentials: Maps, inhibition: float, whole: bool) -> np.float32:
+    """What each kernel of a place loses to all of them."""
+    total = np.float32(0)
+    if inhibition:
+        for potential in potentials:
+            total += max(potential, np.float32(0))
+    lost = total * np.float32(inhibition)
+    return np.float32(np.floor(lost)) if whole else lost
 
 
 @njit(cache=True)
