@@ -26,6 +26,7 @@ from model.contract.refusal import Refusal, speaking_plainly
 from model.data import get, load
 from model.network import ChipModel, drawn
 from model.paper import commands as paper
+from model.study import commands as own
 from model.study.compare import compare, tables
 from model.study.experiment import limited, samples_for
 from model.study.sweep import read_sweep, sweep
@@ -161,6 +162,10 @@ def sweep_command(
         values = ", ".join(f"{name} {best[name]}" for name in ("algorithm", *asked.fields, "seed"))
         print(f"{len(rows)} points in {out}")
         print(f"best: {float(best['test_accuracy']):.2%} with {values}")
+
+
+for command in own.COMMANDS:
+    app.command()(command)
 
 
 @data_app.command("get")

@@ -6,11 +6,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from model.arith import Codes
 from model.contract.artifact import writing
+from model.contract.config import ChipConfig
 from model.float_chip.chip import ALGORITHMS
+from model.network import ChipModel, Images
+from model.state import fresh
 from model.study.compare import Comparison
 from model.study.experiment import FLOAT
-from model.study.profile import Profile
+from model.study.profile import Profile, profiles
 
 
 def write_picture(found: Comparison, title: str, path: Path) -> None:
@@ -21,6 +25,23 @@ def write_picture(found: Comparison, title: str, path: Path) -> None:
     _curves(found, picture.add_subplot(grid[0, :]))
     _profiles(found.before, "before", picture.add_subplot(grid[1, 0]))
     _profiles(found.after, "after", picture.add_subplot(grid[1, 1]))
+    with writing(path) as file:
+        picture.savefig(file, format="png", dpi=100)
+
+
+def write_ranges(
+    config: ChipConfig, images: Images, labels: Codes, epochs: int, path: Path
+) -> None:
+    """Draw every tensor of a chip against its range, before and after learning some samples.
+
+    Raises `Refusal` where the path cannot be written.
+    """
+    chip = ChipModel(config, epochs=epochs).fit(images, labels)
+    picture = Figure(figsize=(12, 5), layout="constrained")
+    picture.suptitle(f"{config.name}: what each format holds, and what is in it")
+    before, after = picture.subplots(1, 2)
+    _profiles(profiles(config, fresh(config, 0), images, labels), "before", before)
+    _profiles(profiles(config, chip.state_, images, labels), "after", after)
     with writing(path) as file:
         picture.savefig(file, format="png", dpi=100)
 

@@ -1,0 +1,168 @@
+"""From own data to an own chip: `new`, `calibrate`, `schema`; mounted as `python -m model`."""
+
+import json as text
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from model.contract.artifact import write_json, write_text
+from model.contract.refusal import Refusal, speaking_plainly
+
+if TYPE_CHECKING:
+    from model.study.calibrate import Calibration, Progress
+
+
+def new(
+    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")],
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the chip (after the data).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the TOML here (printed).")] = None,
+) -> None:
+    """Draft a chip that fits your data: a commented TOML, every field explained."""
+    from model.contract.draft import toml
+    from model.data import load
+    from model.study.draft import chip_name, drafted
+
+    with speaking_plainly():
+        loaded = load(data, data_dir=data_dir)
+        chip = drafted(loaded, name or chip_name(data))
+        count, *size = loaded.x_train.shape
+        head = (
+            f"A chip for {data}: {count:,} training images of {size[0]} x {size[1]} x {size[2]}, "
+            f"{loaded.classes} classes. Shifts, thresholds and rates are first guesses from these "
+            f"images; `python -m model calibrate --data {data} --config FILE` finds better ones."
+        )
+        if out is None:
+            print(toml(chip, head), end="")
+        else:
+            write_text(out, toml(chip, head))
+            print(f"{chip.name} in {out}")
+
+
+def calibrate(
+    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")],
+    out: Annotated[Path, typer.Option(help="Write the chip here, as TOML.")],
+    config: Annotated[
+        Path | None, typer.Option(help="Chip of your own, as TOML (drafted from the data).")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    rule: Annotated[str | None, typer.Option(help="How hidden layers learn.")] = None,
+    limit: Annotated[int, typer.Option(help="Search on at most that many samples.")] = 20000,
+    epochs: Annotated[int, typer.Option(help="Passes over them in each training.")] = 3,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share of the training samples that decides.")
+    ] = 0.15,
+    seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write what was tried here.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw each tensor against its range here, as PNG.")
+    ] = None,
+) -> None:
+    """Find the shifts, thresholds and rates with which a chip learns your data best."""
+    from joblib import parallel_config
+
+    from model.contract.draft import toml
+    from model.contract.presets import chosen
+    from model.data import load
+    from model.network import checked_images, checked_labels, drawn
+    from model.study import calibrate as study
+    from model.study.draft import chip_name, drafted
+
+    with speaking_plainly():
+        loaded = load(data, data_dir=data_dir)
+        if config is not None:
+            chip = chosen(None, config, rule)
+        else:
+            chip = drafted(loaded, chip_name(data))
+            chip = chip.with_rule(rule) if rule else chip
+        taken = drawn(len(loaded.x_train), min(limit, len(loaded.x_train)), seed)
+        images = checked_images(chip, loaded.x_train[taken])
+        labels = checked_labels(chip, loaded.y_train[taken], len(taken))
+        began = time.monotonic()
+        with _searching(f"{chip.name} calibrated on {data}") as watch, parallel_config(n_jobs=-1):
+            found = study.calibrate(
+                chip,
+                images,
+                labels,
+                validation_fraction=validation_fraction,
+                epochs=epochs,
+                seed=seed,
+                progress=watch,
+            )
+        head = (
+            f"Calibrated on {found.train_samples:,} training samples of {data}, {epochs} epochs: "
+            f"{found.accuracy:.2%} of {found.validation_samples:,} validation samples, the best of "
+            f"{len(found.trials)} trainings of which it was chosen. Test samples were not read."
+        )
+        write_text(out, toml(found.config, head))
+        if json is not None:
+            write_json(json, {"data": data, "epochs": epochs, **found.figures()})
+        if picture is not None:
+            from model.study.picture import write_ranges  # takes a second to import
+
+            write_ranges(found.config, images[:1000], labels[:1000], epochs, picture)
+        _show(found, time.monotonic() - began)
+        print(f"{chip.name} in {out}")
+
+
+def schema(
+    out: Annotated[Path | None, typer.Option(help="Write it here (printed).")] = None,
+) -> None:
+    """The JSON Schema of a chip's TOML, for editors that complete and check it."""
+    from model.contract.draft import schema as fields
+
+    written = text.dumps(fields(), indent=2) + "\n"
+    with speaking_plainly():
+        if out is None:
+            print(written, end="")
+        else:
+            write_text(out, written)
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (new, calibrate, schema)
+
+
+@contextmanager
+def _searching(title: str) -> Iterator["Progress"]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[best]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None, best="")
+
+        def watch(done: int, planned: int, best: float) -> None:
+            bar.update(task, completed=done, total=planned, best=f"best so far {best:.2%}")
+
+        yield watch
+
+
+def _show(found: "Calibration", seconds: float) -> None:
+    """The best trials of the last rung, best first."""
+    from rich.console import Console
+    from rich.table import Table
+
+    most = max(trial.samples for trial in found.trials)
+    full = sorted((t for t in found.trials if t.samples == most), key=lambda t: -t.accuracy)
+    if not full:
+        raise Refusal("nothing was tried")
+    table = Table(
+        title=f"{len(found.trials)} trainings in {seconds:.0f} s; on all {most:,} samples:"
+    )
+    for name in (*vars(full[0].choice), "validation accuracy"):
+        table.add_column(name.replace("_", " "), justify="right")
+    for trial in full:
+        table.add_row(*map(str, vars(trial.choice).values()), f"{trial.accuracy:.2%}")
+    Console().print(table)
