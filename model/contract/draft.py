@@ -64,7 +64,7 @@ def _schema(dotted: str, explained: Explanation) -> dict[str, Any]:
     if explained.values:
         words = [int(v) if v.isdigit() else str(v) for v in explained.values]
         return {**about, "enum": words}
-    if kind == "int":
+    if kind in ("int", "int | None"):
         return {**about, "type": "integer", "minimum": explained.low, "maximum": explained.high}
     return {**about, "type": {"bool": "boolean", "str": "string"}[kind]}
 

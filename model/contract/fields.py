@@ -77,6 +77,12 @@ FIELDS: dict[str, Explanation] = {
         "bits of a kernel's code, signed", "8; 2 makes kernels ternary: additions only", 2, 8
     ),
     "conv.feature_bits": Explanation("bits of a feature", "8", 1, 8),
+    "conv.inhibition": Explanation(
+        "before pooling, each kernel loses the rectified sum of all kernels of its place >> this",
+        "2 for a Gabor bank of 8-bit kernels; left out for random or ternary ones",
+        1,
+        24,
+    ),
     "conv.bank": Explanation(
         'where kernels come from: "gabor", "random", or the path of an .npy file of codes',
         "gabor for grey images, random for colour",
