@@ -225,7 +225,7 @@ def test_a_killed_run_resumes_to_the_same_end(
     monkeypatch.setattr(verifications, "CHECKPOINT_CHUNKS", 2)
     whole, wanted = verify(CONFIG, given(), Run("verilator", 0.2))
     path = tmp_path / "run.npz"
-    root = Path(verifications.__file__).parent.parent
+    root = Path(verifications.__file__).parents[2]
     killed = subprocess.run([sys.executable, "-c", KILLED, path], cwd=root, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     done: list[int] = []

@@ -4,7 +4,7 @@
 // group a cycle. A mark ends the sample: the sum that it names goes out, then the verdict, then
 // the row of each word of the sample learns in the four groups that the mark names, with stochastic
 // rounding: a weight is read in one cycle and written in the next. Ports are those of a chip.
-module speed_core(
+module core(
   input clk, input rst,
   input [31:0] s_axis_tdata, input s_axis_tvalid, output s_axis_tready, input s_axis_tlast,
   output [31:0] m_axis_tdata, output m_axis_tvalid, input m_axis_tready, output m_axis_tlast,
