@@ -164,8 +164,8 @@ def sweep_command(
         print(f"best: {float(best['test_accuracy']):.2%} with {values}")
 
 
-for command in own.COMMANDS:
-    app.command()(command)
+for name, command in own.COMMANDS.items():
+    app.command(name)(command)
 
 
 @data_app.command("get")

@@ -1,4 +1,4 @@
-"""From own data to an own chip: `new`, `calibrate`, `schema`; mounted as `python -m model`."""
+"""From own data to an own chip, and away with it; mounted as `python -m model`."""
 
 import json as text
 import time
@@ -123,7 +123,86 @@ def schema(
             write_text(out, written)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (new, calibrate, schema)
+def assess(
+    model: Annotated[Path, typer.Argument(help="Trained model, as `train --out` wrote it.")],
+    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    test_fraction: Annotated[
+        float | None, typer.Option(help="Share held out for the test (a quarter).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the split (the model's).")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Test a trained model on held-out data: accuracy, and each class for what it is taken."""
+    from rich.console import Console
+
+    from model.data import load
+    from model.network import ChipModel
+    from model.study.confusion import Confusion, table
+
+    with speaking_plainly():
+        chip = ChipModel.load(model)
+        split = chip.seed if seed is None else seed
+        loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=split)
+        found = Confusion.of(chip.predict(loaded.x_test), loaded.y_test, chip.config)
+        if json is not None:
+            about = {
+                "model": str(model),
+                "data": data,
+                "weights_sha256": chip.state_.weights_sha256,
+            }
+            write_json(json, {**about, **found.figures()})
+        Console().print(table(found, f"{chip.config.name} on {data}"))
+        print(f"{found.accuracy:.2%} of {found.samples:,} test samples")
+
+
+def show(
+    model: Annotated[Path, typer.Argument(help="Trained model, as `train --out` wrote it.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw kernels, weights and their histograms here, as PNG.")
+    ] = None,
+) -> None:
+    """Show what a trained model holds: sizes, memory, and how its codes fill their formats."""
+    from rich.console import Console
+
+    from model.network import ChipModel
+    from model.study import portrait
+
+    with speaking_plainly():
+        chip = ChipModel.load(model)
+        Console().print(portrait.table(chip.config, chip.state_))
+        if picture is not None:
+            portrait.write(chip.config, chip.state_, picture)
+            print(f"drawn in {picture}")
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="Trained model, as `train --out` wrote it.")],
+    to: Annotated[str, typer.Option(help="c (classifies as the chip does) or hex ($readmemh).")],
+    out: Annotated[Path, typer.Option(help="Folder to write into.")],
+) -> None:
+    """Take a trained model away: C that classifies bit for bit as the chip, or memory files."""
+    from model.export import c, hex
+    from model.network import ChipModel
+
+    writers = {"c": c.files, "hex": hex.files}
+    with speaking_plainly():
+        if to not in writers:
+            raise Refusal(f"a model is exported to {' or '.join(writers)}, not {to!r}")
+        chip = ChipModel.load(model)
+        for name, written in writers[to](chip.config, chip.state_).items():
+            write_text(out / name, written)
+            print(out / name)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "new": new,
+    "calibrate": calibrate,
+    "schema": schema,
+    "test": assess,
+    "show": show,
+    "export": export,
+}
 
 
 @contextmanager
