@@ -21,8 +21,8 @@ from rich.progress import (
 from rich.table import Table
 
 from model.contract.artifact import write_json
-from model.contract.presets import chosen, rule_name
-from model.contract.refusal import Refusal, speaking_plainly
+from model.contract.presets import borrowing, chosen
+from model.contract.refusal import Refusal, note, speaking_plainly
 from model.data import get, load
 from model.network import ChipModel, drawn
 from model.paper import commands as paper
@@ -84,7 +84,7 @@ def train(
         figures = {
             "preset": chip.config.name,
             "config_sha256": chip.config.sha256,
-            "rule": rule_name(chip.config),
+            "rule": chip.config.rule_name,
             "data": data,
             "seed": seed,
             "epochs": epochs,
@@ -142,6 +142,8 @@ def compare_command(
         console.print(f"{told}{f' ({loaded.note})' if loaded.note else ''}, seeds {seeds}")
         for table in tables(found):
             console.print(table)
+        if found.without_settings:
+            note(borrowing(chip, found.without_settings))
 
 
 @app.command("sweep")

@@ -8,8 +8,9 @@ overlap freely and nothing depends on timing.
 from amaranth.hdl import Module
 from amaranth.lib import data, stream
 
-from model.contract.config import ERROR, ChipConfig
+from model.contract.config import ChipConfig
 from model.contract.formats import Format
+from model.contract.shapes import ERROR
 from model.contract.storage import index_bits
 
 #: Errors of the readout on their way to the hidden layers: one a class of a learned sample.

@@ -20,7 +20,6 @@ from amaranth.lib.memory import Memory
 
 from model.contract.artifact import write_text
 from model.contract.config import ChipConfig
-from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from model.contract.stages import stage_names
 from rtl import handbook
@@ -116,7 +115,7 @@ def emit(config: ChipConfig) -> Emission:
     Raises `Refusal` where Yosys is missing or fails.
     """
     top = handbook.top(config)
-    title = f"{config.name}: rule {rule_name(config)}, SHA-256 of the configuration {config.sha256}"
+    title = f"{config.name}: rule {config.rule_name}, SHA-256 of the configuration {config.sha256}"
     return Emission(config, top, handbook.ports(config), _verilog(AxiTop(config), top, title))
 
 

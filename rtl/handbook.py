@@ -12,7 +12,6 @@ from amaranth.lib.wiring import In
 from model.contract import registers as contract
 from model.contract.config import ChipConfig
 from model.contract.counters import counters
-from model.contract.presets import rule_name
 from model.contract.stages import HEAD_BITS, Boundary, boundaries
 from model.contract.storage import host_banks
 from rtl.host.axi import LITE
@@ -118,7 +117,7 @@ def registers_json(config: ChipConfig) -> str:
     return _json(
         {
             "chip": config.name,
-            "rule": rule_name(config),
+            "rule": config.rule_name,
             "sha256": config.sha256,
             "address_bits": contract.ADDRESS_BITS,
             "identity": contract.IDENTITY,
@@ -153,7 +152,7 @@ def registers_markdown(config: ChipConfig) -> str:
     rules = (contract.__doc__ or "").partition("\n\n")[2].strip()
     return "\n".join(
         (
-            f"# Registers of {config.name}, rule {rule_name(config)}\n",
+            f"# Registers of {config.name}, rule {config.rule_name}\n",
             f"Configuration: SHA-256 `{config.sha256}`.\n\n{rules}\n",
             *_table(("offset", "register", "access", "meaning"), registers),
             "\n## Banks\n",
@@ -188,7 +187,7 @@ def header(config: ChipConfig) -> str:
         defines[f"{name}_CODE_BITS"] = f"{bank.code.bits}u"
     return "\n".join(
         (
-            f"/* Registers of {config.name}, rule {rule_name(config)}: byte offsets, banks. */",
+            f"/* Registers of {config.name}, rule {config.rule_name}: byte offsets, banks. */",
             f"#ifndef {prefix}_H",
             f"#define {prefix}_H\n",
             *(f"#define {prefix}_{name} {value}" for name, value in defines.items()),
@@ -217,7 +216,7 @@ targets:
 
 def core(config: ChipConfig) -> str:
     """The FuseSoC core file (CAPI 2) of the Verilog beside it."""
-    return CORE.format(name=config.name, rule=rule_name(config), top=top(config))
+    return CORE.format(name=config.name, rule=config.rule_name, top=top(config))
 
 
 def _json(value: object) -> str:

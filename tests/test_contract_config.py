@@ -123,7 +123,8 @@ MISREAD: list[tuple[dict[str, Any], str]] = [
     (
         TABLE | {"hight": 3},
         "the configuration has no field 'hight'; it has name, height, width, "
-        "hidden, readout, channels, pixel_bits, conv, learning, weight_bits, lanes, counters",
+        "hidden, readout, channels, pixel_bits, conv, learning, weight_bits, lanes, counters, "
+        "rules",
     ),
     ({"name": "a"}, "the configuration lacks the field 'height'"),
     (TABLE | {"height": "8"}, "height must be int, not '8'"),

@@ -2,9 +2,10 @@
 
 import pytest
 
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
 from model.contract.counters import COUNTER_BITS, Kind, Phase, counters, of_stage
-from model.contract.presets import PRESETS, RULES, preset
+from model.contract.presets import PRESETS, preset
 from model.contract.stages import stage_names
 
 CHIPS = [preset("tiny", rule) for rule in RULES] + [preset(name) for name in PRESETS]

@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 
 from model.contract import registers as contract
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
 from model.contract.counters import counters
-from model.contract.presets import PRESETS, RULES, preset
+from model.contract.presets import PRESETS, preset
 from model.contract.registers import Access, learning_layers, registers
 
 CHIPS = [preset("tiny", rule) for rule in RULES] + [preset(name) for name in PRESETS]

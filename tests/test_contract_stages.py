@@ -2,8 +2,9 @@
 
 import pytest
 
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
-from model.contract.presets import PRESETS, RULES, preset
+from model.contract.presets import PRESETS, preset
 from model.contract.stages import HEAD_BITS, boundaries, stage_names
 
 CHIPS = [preset("tiny", rule) for rule in RULES] + [preset(name) for name in PRESETS]

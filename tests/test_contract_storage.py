@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
-from model.contract.presets import PRESETS, RULES, preset
+from model.contract.presets import PRESETS, preset
 from model.contract.storage import banks, host_banks, index_bits, mark_bits, queue_depth
 from model.state import bank_shapes
 

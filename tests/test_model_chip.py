@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from model.chip import PlainChip
-from model.contract.choices import Activation, Conv, Gate, Hidden, Pooling, Readout
+from model.contract.choices import RULES, Activation, Conv, Gate, Hidden, Pooling, Readout
 from model.contract.config import ChipConfig
-from model.contract.presets import RULES, preset
+from model.contract.presets import preset
 from model.sensor.image import sample_words
 from model.state import State, fresh
 from model.trace import Trace

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
 from model.contract.counters import Counter, Kind, Phase, counters
-from model.contract.presets import PRESETS, RULES, preset
+from model.contract.presets import PRESETS, preset
 from model.contract.refusal import Refusal
 from model.contract.storage import bank
 from model.cost import proxy

@@ -6,8 +6,9 @@ import struct
 import numpy as np
 import pytest
 
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
-from model.contract.presets import PRESETS, RULES, preset
+from model.contract.presets import PRESETS, preset
 from model.contract.reading import from_dict
 from model.contract.refusal import Refusal
 from model.contract.storage import host_banks

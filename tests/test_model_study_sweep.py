@@ -14,6 +14,7 @@ from model.__main__ import app
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.data import load
+from model.float_chip.chip import under
 from model.study import sweep as sweeps
 from model.study.experiment import limited, named, samples_for
 from model.study.sweep import read_sweep, sweep, with_fields
@@ -84,10 +85,21 @@ def test_a_row_says_what_was_trained_and_what_came_of_it(tmp_path: Path) -> None
         alone = named(chip, row["algorithm"], 1, int(row["seed"])).run(samples_for(chip, data))
         assert float(row["test_accuracy"]) == pytest.approx(alone, abs=1e-6)
         assert float(row["seconds"]) >= 0
-        assert row["config_sha256"] == chip.sha256
+        assert row["config_sha256"] == under(chip, row["algorithm"].removeprefix("float-")).sha256
         assert row["data_sha256"] == data.sha256
         assert (row["data"], row["train_samples"]) == ("digits", "60")
         assert row["python"] == platform.python_version()
+
+
+def test_a_swept_field_counts_for_every_algorithm(tmp_path: Path) -> None:
+    """Where a rule has settings of its own, they are those that the sweep changes."""
+    (tmp_path / "sweep.toml").write_text(
+        'preset = "spoon"\nalgorithms = ["drtp", "dfa"]\nseeds = [0]\n[grid]\nhidden1.shift = [4]\n'
+    )
+    for point in read_sweep(tmp_path / "sweep.toml").points:
+        own = preset("spoon", point.algorithm)
+        assert point.experiment.config == with_fields(own, {"hidden1.shift": 4})
+        assert point.experiment.config.rule_name == point.algorithm
 
 
 def test_a_sweep_that_was_stopped_goes_on(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from model.contract import registers as contract
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
 from model.contract.counters import counters
-from model.contract.presets import PRESETS, RULES, preset
+from model.contract.presets import PRESETS, preset
 from model.contract.refusal import Refusal
 from model.contract.registers import registers
 from model.contract.stages import boundaries, stage_names

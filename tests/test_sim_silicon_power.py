@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model.contract.presets import RULES, preset
+from model.contract.choices import RULES
+from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.cost.technology import TARGET, Technology
 from model.data import Dataset, load

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model.contract.presets import RULES, preset
+from model.contract.choices import RULES
+from model.contract.presets import preset
 from model.data import Dataset, load
 from sim.silicon import pareto, report
 from sim.silicon.figures import Figures

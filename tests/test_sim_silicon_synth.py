@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from model.contract.choices import Conv, Hidden, Readout
+from model.contract.choices import RULES, Conv, Hidden, Readout
 from model.contract.config import ChipConfig
-from model.contract.presets import RULES, preset
+from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.cost.tables import MEMORY_BIT
 from model.cost.technology import area_scale

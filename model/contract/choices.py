@@ -17,6 +17,20 @@ class Rule(StrEnum):
     DFA = "dfa"  #: hidden layers follow a fixed projection of the ternary error
 
 
+RULES = ("none", "shallow", "drtp", "drtp-scaled", "sdfa", "dfa")
+"""Rules as commands and tables name them: all of `Rule`, and drtp scaled by the label's error."""
+
+SETTINGS = {
+    "hidden": ("shift", "rate_shift", "threshold", "spread"),
+    "readout": ("shift", "rate_shift"),
+    "learning": ("gate", "density", "error_shift", "error_threshold", "schedule", "lfsr_bits"),
+}
+"""Fields that each rule may choose for itself, by the part that has them."""
+
+Settings = dict[str, dict[str, Any]]
+"""What a rule chooses: part ("hidden1", "hidden2", "readout", "learning") -> field -> value."""
+
+
 class Pooling(StrEnum):
     """How rectified potentials of a pooling cell become one feature."""
 

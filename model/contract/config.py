@@ -13,6 +13,8 @@ from typing import Any
 
 from model.contract import event, noise
 from model.contract.choices import (
+    RULES,
+    SETTINGS,
     Activation,
     Conv,
     Hidden,
@@ -20,7 +22,7 @@ from model.contract.choices import (
     Pooling,
     Readout,
     Rule,
-    one_of,
+    Settings,
 )
 from model.contract.formats import Format, signed_format
 from model.contract.refusal import Refusal
@@ -43,6 +45,8 @@ class ChipConfig:
     weight_bits: int = 8
     lanes: int = 16
     counters: bool = True  #: False leaves the counter bank out of the hardware
+    #: by rule: what it chooses for itself where the chip learns by it; no part of what the chip is
+    rules: dict[str, Settings] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         _check_ranges(self)
@@ -194,19 +198,70 @@ class ChipConfig:
     @property
     def sha256(self) -> str:
         """Hash of all choices: equal exactly where two chips are."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        made = {name: value for name, value in self.to_dict().items() if name != "rules"}
+        return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+
+    # -- rules --------------------------------------------------------------------------------
+
+    @property
+    def rule_name(self) -> str:
+        """The chip's rule, one of `RULES`."""
+        return self.learning.rule + ("-scaled" if self.learning.error_scaled else "")
+
+    @property
+    def settings(self) -> Settings:
+        """What the chip's own rule has chosen, in the form of `rules`."""
+        parts: dict[str, Any] = {f"hidden{n}": layer for n, layer in enumerate(self.hidden, 1)}
+        parts |= {"readout": self.readout, "learning": self.learning}
+        return {
+            part: {name: getattr(choices, name) for name in SETTINGS[part.rstrip("12")]}
+            for part, choices in parts.items()
+        }
+
+    def has_settings(self, rule: str) -> bool:
+        """Whether the rule would learn with choices of its own, or has nothing to choose."""
+        return rule in ("none", self.rule_name, *self.rules)
 
     def with_rule(self, rule: str) -> "ChipConfig":
-        """The same chip under another rule ("drtp-scaled" is drtp scaled by the label's error)."""
+        """The same chip under another rule, with the rule's own settings where `rules` has them.
+
+        The way back is open: the settings of the rule before are noted in `rules`. Raises `Refusal`
+        where there is no such rule, or it has settings that do not fit the chip.
+        """
+        if rule not in RULES:
+            raise Refusal(f"there is no rule {rule!r}; there are {', '.join(RULES)}")
+        if rule == self.rule_name:
+            return self
+        mine = self.settings
+        rules = {name: _completed(mine, settings) for name, settings in self.rules.items()}
+        if self.rule_name != "none":
+            rules[self.rule_name] = mine
+        chosen = rules.get(rule, mine)
         scaled = rule == "drtp-scaled"
-        known = one_of(Rule, "drtp" if scaled else rule, "learning.rule")
-        learning = dataclasses.replace(self.learning, rule=known, error_scaled=scaled)
-        return dataclasses.replace(self, learning=learning)
+        named: dict[str, Any] = {
+            "rule": Rule("drtp" if scaled else rule),
+            "error_scaled": scaled,
+        }
+        return dataclasses.replace(
+            self,
+            hidden=tuple(
+                dataclasses.replace(layer, **chosen[f"hidden{n}"])
+                for n, layer in enumerate(self.hidden, 1)
+            ),
+            readout=dataclasses.replace(self.readout, **chosen["readout"]),
+            learning=dataclasses.replace(self.learning, **chosen["learning"], **named),
+            rules=rules,
+        )
 
 
 def _choices_made(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     """Those of a table's fields that are not left open: TOML has no word for none."""
-    return {name: value for name, value in fields if value is not None}
+    return {name: value for name, value in fields if value is not None and value != {}}
+
+
+def _completed(settings: Settings, chosen: Settings) -> Settings:
+    """All settings: those chosen, and the others for what is left open."""
+    return {part: fields | chosen.get(part, {}) for part, fields in settings.items()}
 
 
 # -- checking -----------------------------------------------------------------------------------

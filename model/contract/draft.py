@@ -20,7 +20,9 @@ def toml(config: ChipConfig, head: str = "") -> str:
     """
     lines = [*_comment(head), ""] if head else []
     tables: list[tuple[str, str, dict[str, Any]]] = []
-    for name, value in config.to_dict().items():
+    choices = config.to_dict()
+    rules = choices.pop("rules", {})
+    for name, value in choices.items():
         if name in ("conv", "hidden"):
             tables += [(f"[[{name}]]", name, part) for part in value]
         elif isinstance(value, dict):
@@ -31,6 +33,10 @@ def toml(config: ChipConfig, head: str = "") -> str:
         lines += ["", title]
         for name, value in fields.items():
             lines += _field(f"{kind}.{name}", value)
+    for rule, settings in rules.items():
+        lines += ["", f"[rules.{rule}]", *_comment(FIELDS["rules"].meaning)]
+        for part, fields in settings.items():
+            lines += [f"{part}.{name} = {json.dumps(value)}" for name, value in fields.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -66,7 +72,8 @@ def _schema(dotted: str, explained: Explanation) -> dict[str, Any]:
         return {**about, "enum": words}
     if kind in ("int", "int | None"):
         return {**about, "type": "integer", "minimum": explained.low, "maximum": explained.high}
-    return {**about, "type": {"bool": "boolean", "str": "string"}[kind]}
+    # What a rule may set is checked where the file is read: it depends on the chip's layers.
+    return {**about, "type": {"bool": "boolean", "str": "string"}.get(kind, "object")}
 
 
 def _kinds() -> dict[str, str]:

@@ -56,6 +56,10 @@ FIELDS: dict[str, Explanation] = {
     "counters": Explanation(
         "whether activity counters are built", "true; false saves 48 bits of registers for each"
     ),
+    "rules": Explanation(
+        "by rule, [rules.dfa]: the fields that it sets for itself when the chip learns by it",
+        "a rule without its table learns with the settings of the chip's own rule, and badly",
+    ),
     "conv.kernels": Explanation(
         "number of fixed kernels K", "10 for one Gabor bank; features grow with it", 1, 1024
     ),

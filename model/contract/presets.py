@@ -6,13 +6,43 @@ MNIST's for the 28 x 28 chips, on a quarter held out of the training part for th
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from model.contract.choices import Activation, Conv, Gate, Hidden, Learning, Pooling, Readout
+from model.contract.choices import (
+    RULES,
+    Activation,
+    Conv,
+    Gate,
+    Hidden,
+    Learning,
+    Pooling,
+    Readout,
+    Settings,
+)
 from model.contract.config import ChipConfig
 from model.contract.reading import from_toml
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, note
+
+
+def _box(
+    shift: int,
+    rate_shift: int,
+    threshold: int,
+    spread: int,
+    readout_shift: int,
+    readout_rate_shift: int,
+) -> Settings:
+    """What a rule with the box gate and a dense B asks of a chip of one hidden layer."""
+    return {
+        "hidden1": {
+            "shift": shift,
+            "rate_shift": rate_shift,
+            "threshold": threshold,
+            "spread": spread,
+        },
+        "readout": {"shift": readout_shift, "rate_shift": readout_rate_shift},
+        "learning": {"gate": Gate.BOX, "density": 10},
+    }
 
 
 def tiny() -> ChipConfig:
@@ -40,6 +70,7 @@ def digits() -> ChipConfig:
         readout=Readout(classes=10, shift=9, rate_shift=11),
         learning=Learning(density=5),
         lanes=8,
+        rules={"shallow": _box(6, 6, 1 << 9, 10, 7, 10)},
     )
 
 
@@ -52,6 +83,12 @@ def spoon() -> ChipConfig:
         conv=(Conv(kernels=10, size=5, pool=4, shift=12),),
         hidden=(Hidden(neurons=128, shift=2, rate_shift=6, threshold=1 << 9),),
         readout=Readout(classes=10, shift=10, rate_shift=13),
+        rules={
+            "shallow": _box(6, 6, 1 << 9, 5, 8, 12),
+            "drtp-scaled": _box(6, 8, 1 << 15, 25, 9, 13),
+            "sdfa": _box(5, 10, 1 << 14, 10, 10, 12),
+            "dfa": _box(3, 8, 1 << 15, 10, 11, 12),
+        },
     )
 
 
@@ -103,6 +140,11 @@ def spoon_lite() -> ChipConfig:
             ),
         ),
         readout=Readout(classes=10, shift=2, rate_shift=7),
+        rules={
+            "drtp-scaled": _box(0, 7, 1 << 15, 10, 3, 7),
+            "sdfa": _box(0, 7, 1 << 14, 10, 2, 6),
+            "dfa": _box(0, 7, 1 << 15, 10, 3, 7),
+        },
     )
 
 
@@ -197,90 +239,37 @@ PRESETS: dict[str, Callable[[], ChipConfig]] = {
     "conv-cifar-narrow": lambda: _conv_cifar("conv-cifar-narrow", (8, 20), 40),
 }
 
-RULES = ("none", "shallow", "drtp", "drtp-scaled", "sdfa", "dfa")
-"""Rules as commands name them: those of the configuration, and drtp scaled by the label's error."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a rule asks of a chip of one hidden layer; all have the box gate and a dense B."""
-
-    shift: int
-    rate_shift: int
-    threshold: int
-    spread: int
-    readout_shift: int
-    readout_rate_shift: int
-
-    def apply(self, config: ChipConfig) -> ChipConfig:
-        """The chip with these choices."""
-        (hidden,) = config.hidden
-        hidden = dataclasses.replace(
-            hidden,
-            shift=self.shift,
-            rate_shift=self.rate_shift,
-            threshold=self.threshold,
-            spread=self.spread,
-        )
-        readout = dataclasses.replace(
-            config.readout, shift=self.readout_shift, rate_shift=self.readout_rate_shift
-        )
-        learning = dataclasses.replace(
-            config.learning, gate=Gate.BOX, density=config.readout.classes
-        )
-        return dataclasses.replace(config, hidden=(hidden,), readout=readout, learning=learning)
-
-
-RECIPES: dict[tuple[str, str], Recipe] = {
-    ("digits", "shallow"): Recipe(6, 6, 1 << 9, 10, 7, 10),
-    ("spoon", "shallow"): Recipe(6, 6, 1 << 9, 5, 8, 12),
-    ("spoon", "drtp-scaled"): Recipe(6, 8, 1 << 15, 25, 9, 13),
-    ("spoon", "sdfa"): Recipe(5, 10, 1 << 14, 10, 10, 12),
-    ("spoon", "dfa"): Recipe(3, 8, 1 << 15, 10, 11, 12),
-    ("spoon-lite", "drtp-scaled"): Recipe(0, 7, 1 << 15, 10, 3, 7),
-    ("spoon-lite", "sdfa"): Recipe(0, 7, 1 << 14, 10, 2, 6),
-    ("spoon-lite", "dfa"): Recipe(0, 7, 1 << 15, 10, 3, 7),
-}
-"""Where a rule learns best with other choices than those of the preset."""
-
 
 def preset(name: str, rule: str | None = None) -> ChipConfig:
-    """The preset of that name; with a rule, under that rule and with its recipe if it has one.
+    """The preset of that name; with a rule, under that rule and with its settings if it has any.
 
     Raises `Refusal` where there is no such preset or rule.
     """
     if name not in PRESETS:
         raise Refusal(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
     config = PRESETS[name]()
-    if rule is None:
-        return config
-    _check_rule(rule)
-    config = config.with_rule(rule)
-    recipe = RECIPES.get((name, rule))
-    return recipe.apply(config) if recipe else config
+    return config if rule is None else config.with_rule(rule)
 
 
 def chosen(name: str | None, file: Path | None, rule: str | None) -> ChipConfig:
     """The chip that a command's --preset, --config and --rule ask for; digits if neither does.
 
-    Raises `Refusal` where both or something unknown or impossible is asked for.
+    Says so where the rule has no settings of its own on that chip. Raises `Refusal` where both or
+    something unknown or impossible is asked for.
     """
     if name is not None and file is not None:
         raise Refusal("--preset and --config both name a chip; give one of them")
-    if file is None:
-        return preset(name or "digits", rule)
-    config = from_toml(file)
+    config = preset(name or "digits") if file is None else from_toml(file)
     if rule is None:
         return config
-    _check_rule(rule)
+    if rule in RULES and not config.has_settings(rule):
+        note(borrowing(config, [rule]))
     return config.with_rule(rule)
 
 
-def rule_name(config: ChipConfig) -> str:
-    """The chip's rule as commands name it."""
-    return config.learning.rule + ("-scaled" if config.learning.error_scaled else "")
-
-
-def _check_rule(rule: str) -> None:
-    if rule not in RULES:
-        raise Refusal(f"there is no rule {rule!r}; there are {', '.join(RULES)}")
+def borrowing(config: ChipConfig, rules: list[str]) -> str:
+    """What to tell of rules without settings of their own."""
+    return (
+        f"the chip {config.name} has no settings for {', '.join(rules)}, so it takes those of "
+        f"{config.rule_name}; give each its own in [rules.{rules[0]}] and the like"
+    )

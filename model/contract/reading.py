@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model.contract.choices import (
+    RULES,
     Activation,
     Conv,
     Gate,
@@ -15,6 +16,7 @@ from model.contract.choices import (
     Pooling,
     Readout,
     Rule,
+    Settings,
     one_of,
 )
 from model.contract.config import ChipConfig
@@ -23,7 +25,10 @@ from model.contract.refusal import Refusal
 
 def from_dict(data: dict[str, Any]) -> ChipConfig:
     """Build a configuration from plain values; unknown or missing fields are refused by name."""
-    return _record(ChipConfig, data, "the configuration")
+    if not isinstance(data, dict) or "rules" not in data:
+        return _record(ChipConfig, data, "the configuration")
+    chip = {name: value for name, value in data.items() if name != "rules"}
+    return _with_rules(_record(ChipConfig, chip, "the configuration"), data["rules"])
 
 
 def from_toml(path: Path | str) -> ChipConfig:
@@ -56,8 +61,7 @@ _KINDS: dict[Any, type] = {int: int, str: str, bool: bool, int | None: int}
 
 
 def _record(kind: type, data: Any, where: str) -> Any:
-    if not isinstance(data, dict):
-        raise Refusal(f"{where} must be a table of fields, not {data!r}")
+    _table(data, where)
     fields = {entry.name: entry for entry in dataclasses.fields(kind)}
     for name in data:
         if name not in fields:
@@ -92,4 +96,42 @@ def _field(name: str, entry: "dataclasses.Field[Any]", value: Any, where: str) -
     kind: type = _KINDS[entry.type]
     if type(value) is not kind:
         raise Refusal(f"{place} must be {kind.__name__}, not {value!r}")
+    return value
+
+
+def _with_rules(config: ChipConfig, rules: Any) -> ChipConfig:
+    """The chip with the settings of each rule: `[rules.dfa]`, `hidden1.shift = 3` and the like."""
+    settings = {}
+    for rule, parts in _table(rules, "rules").items():
+        if rule not in RULES[1:]:
+            names = ", ".join(RULES[1:])
+            raise Refusal(f"rules has no rule {rule!r} with settings; it has {names}")
+        settings[rule] = _settings(config, f"rules.{rule}", parts)
+    config = dataclasses.replace(config, rules=settings)
+    for rule in settings:
+        try:
+            config.with_rule(rule)
+        except Refusal as refusal:
+            raise Refusal(f"rules.{rule} does not fit the chip: {refusal}") from refusal
+    return config
+
+
+def _settings(config: ChipConfig, where: str, parts: Any) -> Settings:
+    found: Settings = {}
+    for part, fields in _table(parts, where).items():
+        if part not in config.settings:
+            raise Refusal(f"{where} has no part {part!r}; it has {', '.join(config.settings)}")
+        entries = {e.name: e for e in dataclasses.fields(_PARTS[part.rstrip("12")])}
+        found[part] = {}
+        for name, value in _table(fields, f"{where}.{part}").items():
+            if name not in config.settings[part]:
+                names = ", ".join(config.settings[part])
+                raise Refusal(f"{where}.{part} cannot set {name!r}; it can set {names}")
+            found[part][name] = _field(name, entries[name], value, f"{where}.{part}")
+    return found
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Refusal(f"{where} must be a table of fields, not {value!r}")
     return value

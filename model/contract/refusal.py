@@ -13,6 +13,11 @@ class Refusal(ValueError):
     """One sentence for the user: what is wrong, where, and what to do."""
 
 
+def note(sentence: str) -> None:
+    """Tell the user what is no error, but should be known: a line on standard error."""
+    print(f"note: {sentence}", file=sys.stderr)
+
+
 @contextmanager
 def speaking_plainly() -> Iterator[None]:
     """Turn a `Refusal` into one line and exit code 2, an interrupt into one line and 130."""

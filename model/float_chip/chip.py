@@ -13,10 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes
 from model.contract import noise
-from model.contract.choices import Activation, Gate, Pooling, Rule
+from model.contract.choices import RULES, Activation, Gate, Pooling, Rule
 from model.contract.config import ChipConfig
 from model.contract.formats import Rounding
-from model.contract.presets import RULES
 from model.contract.refusal import Refusal
 from model.contract.shapes import SCALED_MODULATION, SCORE
 from model.fast.engine import FastChip
@@ -82,15 +81,19 @@ class Items:
         return found
 
 
+def under(config: ChipConfig, algorithm: str) -> ChipConfig:
+    """The chip with the settings of an algorithm. Raises `Refusal` for an unknown one."""
+    if algorithm not in ALGORITHMS:
+        raise Refusal(f"there is no algorithm {algorithm!r}; there are {', '.join(ALGORITHMS)}")
+    return config.with_rule("none" if algorithm == "bp" else algorithm)
+
+
 def start(config: ChipConfig, algorithm: str, seed: int) -> tuple[ChipConfig, State]:
     """Chip and state from which `algorithm` starts: kernels, first weights and B of the chip.
 
     Raises `Refusal` for an unknown algorithm.
     """
-    if algorithm not in ALGORITHMS:
-        raise Refusal(f"there is no algorithm {algorithm!r}; there are {', '.join(ALGORITHMS)}")
-    # By way of drtp, which takes back the scaling that no other rule has.
-    config = config.with_rule("drtp").with_rule("none" if algorithm == "bp" else algorithm)
+    config = under(config, algorithm)
     return config, fresh(config, seed)
 
 

@@ -73,7 +73,10 @@ class Choice:
         needed = max(rates) + config.rate_steps - 1
         if needed > learning.lfsr_bits:
             learning = replace(learning, lfsr_bits=24)
-        return replace(config, conv=conv, hidden=hidden, readout=readout, learning=learning)
+        # What other rules had chosen fitted other features.
+        return replace(
+            config, conv=conv, hidden=hidden, readout=readout, learning=learning, rules={}
+        )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from rich.table import Table
 from model.contract.choices import Gate
 from model.contract.config import ChipConfig
 from model.contract.formats import Rounding
-from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from model.data import Dataset
 from model.float_chip.chip import ALGORITHMS, CHIP, REAL, Kept
@@ -33,7 +32,7 @@ def float_accuracy(config: ChipConfig, data: Dataset, epochs: int, seed: int) ->
 
     Raises `Refusal` where the data are not the chip's, or the chip does not learn.
     """
-    experiment = Experiment(config, rule_name(config), epochs, seed, REAL)
+    experiment = Experiment(config, config.rule_name, epochs, seed, REAL)
     return experiment.run(samples_for(config, data))
 
 
@@ -91,12 +90,18 @@ class Comparison:
         pairs = zip(self.accuracies(name), self.accuracies(other), strict=True)
         return Spread.of([left - right for left, right in pairs])
 
+    @property
+    def without_settings(self) -> list[str]:
+        """Rules that learned with settings which are not their own."""
+        return [rule for rule in ALGORITHMS[1:] if not self.config.has_settings(rule)]
+
     def figures(self) -> dict[str, Any]:
         """All figures as plain values, for a JSON file."""
         return {
             "preset": self.config.name,
             "config_sha256": self.config.sha256,
-            "rule": rule_name(self.config),
+            "rule": self.config.rule_name,
+            "without_settings": self.without_settings,
             "seeds": self.seeds,
             "looks": self.looks,
             "test_accuracy": self.curves,
@@ -119,7 +124,7 @@ def ladder(config: ChipConfig) -> list[Rung]:
         bits.append(("feature bits", widths, replace(CHIP, features=False)))
     if config.pixel_bits < 8:
         bits.append(("pixel bits", f"{config.pixel_bits} of 8", replace(CHIP, pixels=False)))
-    if rule_name(config) in ("dfa", "drtp-scaled"):
+    if config.rule_name in ("dfa", "drtp-scaled"):
         bits.append(("error bits", f"{config.modulation.bits}", replace(CHIP, errors=False)))
     rungs = [Rung(name, f"{width} -> real", config, kept) for name, width, kept in bits]
     nearest = replace(CHIP, rounding=Rounding.NEAREST)
@@ -149,7 +154,7 @@ def compare(
     Trainings run side by side as joblib is told to (`joblib.parallel_config`). Raises `Refusal`
     where the chip does not learn or there is no seed.
     """
-    if rule_name(config) == "none":
+    if config.rule_name == "none":
         raise Refusal(f"the chip {config.name} does not learn; give it a rule with --rule")
     if seeds < 1:
         raise Refusal(f"seeds must be at least 1, not {seeds}")
@@ -159,7 +164,7 @@ def compare(
         for name in (*ALGORITHMS[1:], *(FLOAT + algorithm for algorithm in ALGORITHMS)):
             planned[name, seed] = named(config, name, epochs, seed)
         for rung in rungs:
-            rule = rule_name(config)
+            rule = config.rule_name
             planned[rung.name, seed] = Experiment(rung.config, rule, epochs, seed, rung.kept)
     looks = _looks(epochs * len(samples.y_train))
     curves = _trained(planned, samples, looks, progress)
@@ -220,7 +225,7 @@ def tables(found: Comparison) -> tuple[Table, Table]:
         else:
             integer = difference = "-"
         by_rule.add_row(algorithm, real, integer, difference)
-    rule = rule_name(found.config)
+    rule = found.config.rule_name
     title = f"Integer {rule}, one approximation taken away at a time (%)"
     steps = Table("taken away", "change", "accuracy", "gained by taking it away", title=title)
     steps.add_row("nothing", "", Spread.of(found.accuracies(rule)).points(), "")

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from model.arith import Codes
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
-from model.contract.presets import RULES
 from model.contract.refusal import Refusal
 from model.data import Dataset
 from model.fast.engine import FastChip, Features
-from model.float_chip.chip import ALGORITHMS, CHIP, REAL, FloatChip, Items, Kept, start
+from model.float_chip.chip import ALGORITHMS, CHIP, REAL, FloatChip, Items, Kept, start, under
 from model.network import Images, checked_images, checked_labels, drawn, plan
 
 FLOAT = "float-"
@@ -97,7 +97,7 @@ class Experiment:
         chip: Any = self.chip()  # either kind, with features of its own kind
         if self.algorithm == "bp":
             chip.calibrate(train)
-        order, rates = plan(self.config, len(y_train), self.epochs, self.seed)
+        order, rates = plan(chip.config, len(y_train), self.epochs, self.seed)
         nothing = np.zeros(len(y_test), np.int64)
         found, learned = [], 0
         for look in [*(look for look in looks if look < len(order)), len(order)]:
@@ -110,8 +110,12 @@ class Experiment:
 
 
 def named(config: ChipConfig, name: str, epochs: int, seed: int) -> Experiment:
-    """The experiment of that name, one of `NAMES`. Raises `Refusal` for any other name."""
+    """The experiment of that name, one of `NAMES`, on the chip with the algorithm's own settings.
+
+    Raises `Refusal` for any other name.
+    """
     if name not in NAMES:
         raise Refusal(f"there is no algorithm {name!r}; there are {', '.join(NAMES)}")
     kept = REAL if name.startswith(FLOAT) else None
-    return Experiment(config, name.removeprefix(FLOAT), epochs, seed, kept)
+    algorithm = name.removeprefix(FLOAT)
+    return Experiment(under(config, algorithm), algorithm, epochs, seed, kept)

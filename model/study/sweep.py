@@ -25,7 +25,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -108,9 +108,10 @@ def read_sweep(path: Path) -> Sweep:
     points = []
     for values in itertools.product(*grid.values()):
         assigned = dict(zip(grid, values, strict=True))
-        config = with_fields(base, assigned)
         for algorithm, seed in itertools.product(algorithms, seeds):
-            points.append(Point(algorithm, assigned, named(config, algorithm, epochs, seed)))
+            experiment = named(base, algorithm, epochs, seed)
+            config = with_fields(experiment.config, assigned)
+            points.append(Point(algorithm, assigned, replace(experiment, config=config)))
     return Sweep(
         data=_value(path, table, "data", str, "digits"),
         test_fraction=_value(path, table, "test_fraction", float, None),
@@ -127,7 +128,7 @@ def with_fields(config: ChipConfig, values: dict[str, Any]) -> ChipConfig:
     """
     choices = config.to_dict()
     for name, value in values.items():
-        if name in ("learning.rule", "learning.error_scaled"):
+        if name in ("learning.rule", "learning.error_scaled") or name.startswith("rules."):
             raise Refusal(f"a sweep names rules as algorithms, not as the field {name}")
         *place, leaf = name.split(".")
         part: Any = choices

@@ -10,7 +10,6 @@ from amaranth.lib import io
 from amaranth.lib.wiring import In
 
 from model.contract.config import ChipConfig
-from model.contract.presets import rule_name
 from rtl.boards.core import Core
 from rtl.host.spi import Spi
 from rtl.host.uart import Uart
@@ -82,7 +81,7 @@ class Board(Elaboratable, ABC):
         about = {
             "board": self.name,
             "chip": self.config.to_dict(),
-            "rule": rule_name(self.config),
+            "rule": self.config.rule_name,
             "config_sha256": self.config.sha256,
             "clock_mhz": self.clock_hz / 1e6,
             "line": self.line_says,

@@ -17,7 +17,6 @@ from rich.table import Table
 
 from model.arith import Codes, Words
 from model.contract.config import ChipConfig
-from model.contract.presets import rule_name
 from model.contract.result import unpack
 from model.data import Dataset
 from model.network import ChipModel, drawn, plan
@@ -77,7 +76,7 @@ def demonstrate(
     return {
         "preset": config.name,
         "config_sha256": config.sha256,
-        "rule": rule_name(config),
+        "rule": config.rule_name,
         "line": line,
         "seed": seed,
         "epochs": epochs,

@@ -19,7 +19,6 @@ from model.contract import result
 from model.contract.artifact import write_json, writing
 from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
-from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from model.data import Dataset
 from model.fast.engine import FastChip
@@ -358,7 +357,7 @@ class Verification:
         return {
             "preset": config.name,
             "config_sha256": config.sha256,
-            "rule": rule_name(config),
+            "rule": config.rule_name,
             "simulator": self.run.simulator,
             "simulator_version": _version(self.run.simulator),
             "data": given.data,

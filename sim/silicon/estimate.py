@@ -17,7 +17,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from model.contract.config import ChipConfig
-from model.contract.presets import preset, rule_name
+from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.contract.storage import host_banks
 from model.contract.timing import conv_cycles, forward_cycles, learn_cycles
@@ -50,7 +50,7 @@ class Estimate:
         """All figures as plain values."""
         found = {
             "preset": self.config.name,
-            "rule": rule_name(self.config),
+            "rule": self.config.rule_name,
             "memory_bits": self.memory_bits | {"all": sum(self.memory_bits.values())},
             "lanes": self.lanes | {"all": sum(self.lanes.values())},
             "multipliers": self.multipliers,
@@ -76,7 +76,7 @@ def estimate(config: ChipConfig, figures: Figures) -> Estimate:
     cycles, learning = _cycles(config)
     lanes = {shape.name: shape.lanes for shape in config.conv_shapes}
     lanes |= {layer.name: layer.lanes for layer in config.layer_shapes}
-    known = figures.find(config.name, rule_name(config), "cmos")
+    known = figures.find(config.name, config.rule_name, "cmos")
     return Estimate(
         config,
         {bank.name: bank.bits for bank in memories(config)},

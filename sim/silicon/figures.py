@@ -12,7 +12,6 @@ from typing import Any, Self
 
 from model.contract.artifact import write_json
 from model.contract.config import ChipConfig
-from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from sim.silicon.synth import Synthesis, key, restored
 
@@ -62,7 +61,7 @@ class Figures:
 
     def recall(self, config: ChipConfig, target: str) -> Synthesis | None:
         """What was kept of a chip, if its Verilog, the flow and the tools are still the same."""
-        kept = self.find(config.name, rule_name(config), target)
+        kept = self.find(config.name, config.rule_name, target)
         return restored(kept) if kept and kept["key"] == key(config, target) else None
 
     def of_target(self, target: str) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.contract.artifact import write_text, writing
 from model.contract.config import ChipConfig
-from model.contract.presets import preset, rule_name
+from model.contract.presets import preset
 from model.cost.technology import TARGET
 from model.data import Dataset
 from sim.silicon import cells
@@ -111,7 +111,7 @@ def _point(
     energies = tuple(p.learning.total_pj() / 1e3 for p in price(done) if p.learning)
     return Point(
         name,
-        rule_name(config),
+        config.rule_name,
         width,
         config.lanes,
         done.accuracy,

@@ -21,7 +21,6 @@ from model.arith import Codes
 from model.contract.choices import Rule
 from model.contract.config import ChipConfig
 from model.contract.counters import Phase
-from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from model.contract.stages import stage_names
 from model.cost.actions import Part
@@ -164,7 +163,7 @@ def scope(work: Work, technology: Technology) -> str:
     return "; ".join(
         (
             f"scope: proxy at {technology}",
-            f"{config.name}, rule {rule_name(config)}",
+            f"{config.name}, rule {config.rule_name}",
             f"{config.pixel_bits}-bit pixels, {config.weight_bits}-bit weights",
             f"{work.data}, mean of {work.classified:,} samples classified{learned}",
             f"{events:.0f} events and {items:.0f} items of the first layer a sample",
@@ -179,7 +178,7 @@ def told(work: Work, baseline: Work, technology: Technology) -> dict[str, Any]:
     """All figures, for JSON: energies in pJ a sample."""
     found: dict[str, Any] = {
         "preset": work.config.name,
-        "rule": rule_name(work.config),
+        "rule": work.config.rule_name,
         "config_sha256": work.config.sha256,
         "data": work.data,
         "epochs": work.epochs,
@@ -265,7 +264,7 @@ def _findings(priced: Priced, plain: Priced, work: Work, technology: Technology)
             f"{priced.table}: a learned sample takes {share:.1%} more than a classification by the "
             f"same chip without learning (a prediction; published for the processor: {told} %)"
         )
-    spoon = (work.config.name, rule_name(work.config)) == ("spoon", "drtp")
+    spoon = (work.config.name, work.config.rule_name) == ("spoon", "drtp")
     if spoon and technology == TARGET and work.data == "mnist":
         factor = calibration(priced)
         found.append(

@@ -19,8 +19,9 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from model.contract.artifact import write_json, write_text
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
-from model.contract.presets import RULES, preset
+from model.contract.presets import preset
 from model.cost.proxy import overhead
 from model.cost.tables import MEMORY_BIT, TABLES
 from model.cost.technology import TARGET

@@ -30,7 +30,6 @@ from rich.text import Text
 
 from model.contract.artifact import write_json
 from model.contract.config import ChipConfig
-from model.contract.presets import rule_name
 from model.contract.refusal import Refusal
 from model.contract.storage import Bank, banks
 from model.cost.tables import MEMORY_BIT
@@ -184,7 +183,7 @@ def synthesise(
     if target not in TARGETS:
         raise Refusal(f"there is no target {target!r}; choose {', '.join(TARGETS)}")
     plain = dataclasses.replace(config, counters=False)
-    name = f"{config.name} {rule_name(config)} {target}"
+    name = f"{config.name} {config.rule_name} {target}"
     progress(f"{name}: Verilog")
     emission = emit(plain)
     versions = _versions(target)
@@ -194,7 +193,7 @@ def synthesise(
         return restored(json.loads(kept.read_text()))
     about: dict[str, Any] = {
         "name": config.name,
-        "rule": rule_name(config),
+        "rule": config.rule_name,
         "config_sha256": plain.sha256,
         "key": found_key,
         "target": target,

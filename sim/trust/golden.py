@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from model.chip import PlainChip
 from model.contract.artifact import write_text, writing
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
 from model.contract.reading import from_toml
 from model.contract.refusal import Refusal
@@ -32,7 +33,6 @@ MANIFEST = "MANIFEST.json"
 SEED = 1  #: of the frozen runs
 TESTED = 3  #: the last samples of a frozen run are classified, not learned
 
-RULES = ("none", "shallow", "drtp", "drtp-scaled", "sdfa", "dfa")
 #: Chip and rule of every frozen run.
 FROZEN = (
     *(("tiny", rule) for rule in RULES),
