@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,44 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refusal:
         write_text(path, "new")
     assert str(refusal.value) == f"cannot write {path}: File exists; choose another path"
+
+
+def test_a_special_file_is_refused_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/null")):
+        with pytest.raises(Refusal, match=f"cannot write {path}: it is no regular file"):
+            write_text(path, "new")
+        assert not path.is_file()
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="it is a folder; name a file"):
+        write_text(tmp_path, "new")
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "text")
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "text").read_text() == "new"
+
+
+def test_a_full_disk_is_one_sentence_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    write_text(path, "old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # answers as a full disk does
+    try:
+        with pytest.raises(Refusal) as refusal:
+            write_text(path, "x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(refusal.value) == (
+        f"cannot write {path}: File too large; nothing there was changed, make room or choose "
+        f"another path"
+    )
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["text"]

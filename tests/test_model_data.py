@@ -229,8 +229,8 @@ def test_npz_with_test_samples_refuses_a_fraction(save: Save) -> None:
         ),
         (
             {"x": X, "y": Y.astype(object)},
-            " cannot be read as .npz of plain arrays (Object arrays cannot be loaded when "
-            "allow_pickle=False); save it again with numpy.savez",
+            " cannot be read as .npz of plain arrays (its elements are object, neither "
+            "numbers nor text); save it again with numpy.savez",
         ),
     ],
 )

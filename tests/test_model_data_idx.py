@@ -117,7 +117,7 @@ def test_truncated_gzip_is_refused(small: Path, cut: int) -> None:
     path = small / f"{plain.name}.gz"
     path.write_bytes(gzip.compress(plain.read_bytes())[:cut])
     plain.unlink()
-    assert message(small) == f"{path} is truncated or corrupt gzip; download it again"
+    assert message(small) == f"{path} is truncated or corrupt; pack or download it again"
 
 
 def test_sums_of_both_algorithms_are_checked() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from model.contract.refusal import Refusal
 from model.data import EVENT, load, places, read_recording
+from sim.trust.aedat4 import recording
 
 SHARED = places.ROOT.parent / "shared" / "datasets"
 
@@ -95,6 +96,30 @@ def test_damaged_aedat4_is_refused(tmp_path: Path) -> None:
     ):
         path.write_bytes(content)
         assert message(path) == f"{path} is truncated or no AEDAT 4 file; get it again"
+
+
+def test_aedat4_made_by_hand(tmp_path: Path) -> None:
+    path = tmp_path / "made.aedat4"
+    path.write_bytes(recording([(1, 2, 1000, 1), (33, 0, 1002, 0)]))
+    assert read_recording(path).tolist() == [(1, 2, 1000, 1), (33, 0, 1002, 0)]
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (b"/node></node></node>", b"/n\xc4de"),  # kills the decoder's process
+        (b"EVTS\x06", b"EVTS\xff\xff"),  # a panic, which is no Exception
+    ],
+)
+def test_aedat4_that_its_decoder_does_not_survive_is_refused(
+    tmp_path: Path, at: bytes, value: bytes
+) -> None:
+    content = bytearray(recording([(1, 2, 1000, 1)]))
+    place = content.index(at)
+    content[place : place + len(value)] = value
+    path = tmp_path / "bad.aedat4"
+    path.write_bytes(content)
+    assert message(path) == f"{path} is truncated or no AEDAT 4 file; get it again"
 
 
 def test_missing_recording_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Artefacts on disk: written whole or not at all."""
 
+import errno
 import json
 import os
 import tempfile
@@ -10,17 +11,25 @@ from typing import Any, BinaryIO
 
 from model.contract.refusal import Refusal
 
+#: What a disk answers that takes no more: full, over a quota or a limit, or broken.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 
 @contextmanager
 def writing(path: Path | str) -> Iterator[BinaryIO]:
     """Open a file for binary writing that appears under `path` only if the block succeeds.
 
-    Raises `Refusal` where the folder cannot be made or written.
+    A link is followed: the file that it names is replaced, not the link.
+
+    Raises `Refusal` where `path` is no regular file, the folder cannot be made or written, or the
+    disk is full.
     """
     path = Path(path)
+    check_replaceable(path)
+    place = Path(os.path.realpath(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{place.name[:100]}.", dir=place.parent)
     except OSError as error:
         raise Refusal(f"cannot write {path}: {error.strerror}; choose another path") from error
     try:
@@ -29,10 +38,27 @@ def writing(path: Path | str) -> Iterator[BinaryIO]:
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
+        os.replace(name, place)
+    except BaseException as error:
         os.unlink(name)
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise Refusal(
+                f"cannot write {path}: {error.strerror}; nothing there was changed, make room or "
+                f"choose another path"
+            ) from error
         raise
+
+
+def check_replaceable(path: Path | str) -> None:
+    """Refuse to put a file where a folder, a device or another special file is."""
+    path = Path(path)
+    try:
+        replaceable = path.is_file() or not path.exists()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise Refusal(f"cannot write {path}: {error.strerror}; choose another path") from error
+    if not replaceable:
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise Refusal(f"cannot write {path}: it is {kind}; name a file")
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -4,9 +4,13 @@ Commands of all rooms run inside `speaking_plainly`, so a refused input ends as 
 standard error and a non-zero exit code, never as a traceback.
 """
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+MOST_CHARACTERS = 160  #: of a value or a library's message inside a sentence
 
 
 class Refusal(ValueError):
@@ -18,6 +22,25 @@ def note(sentence: str) -> None:
     print(f"note: {sentence}", file=sys.stderr)
 
 
+def shown(value: Any) -> str:
+    """A value as Python writes it, on one line and cut where it is long."""
+    if isinstance(value, int) and value.bit_length() > 4 * MOST_CHARACTERS:
+        return f"an integer of {value.bit_length():,} bits"  # Python refuses to write the longest
+    try:
+        return _cut(repr(value))
+    except (RecursionError, ValueError):
+        return f"{type(value).__name__} too long to be written"
+
+
+def reason(error: BaseException) -> str:
+    """What a library's error says, on one line and cut where it is long; else its class."""
+    return _cut(" ".join(str(error).split())) or type(error).__name__
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 3] + "..."
+
+
 @contextmanager
 def speaking_plainly() -> Iterator[None]:
     """Turn a `Refusal` into one line and exit code 2, an interrupt into one line and 130."""
@@ -25,6 +48,14 @@ def speaking_plainly() -> Iterator[None]:
         yield
     except Refusal as refusal:
         print(f"error: {refusal}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except MemoryError:
+        print("error: the memory does not suffice; take less at a time", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print("error: the disk is full; make room, then run this again", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("stopped by the user; what was finished is kept", file=sys.stderr)

@@ -6,12 +6,13 @@ data = load("mnist", data_dir=...)   # a user's own download, sums checked
 data = load("mine.npz")              # a user's own arrays
 """
 
-import tarfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from model.contract.refusal import Refusal
+from model.data.aedat4 import EVENT
+from model.data.archive import is_archive
 from model.data.cifar import load_cifar10
 from model.data.dataset import Dataset
 from model.data.digits import load_digits
@@ -19,7 +20,7 @@ from model.data.download import get
 from model.data.idx import load_idx
 from model.data.images import load_cifar10_jpeg, load_images
 from model.data.npz import load_npz
-from model.data.recordings import EVENT, read_recording
+from model.data.recordings import read_recording
 
 __all__ = ["EVENT", "NAMES", "Dataset", "get", "load", "read_recording"]
 
@@ -76,10 +77,12 @@ def load(
             f"{name_or_path} is neither a data set ({', '.join(NAMES)}) nor a file or folder; "
             f"give one of these names or the path of your own data"
         )
+    if not path.is_dir() and not path.is_file():
+        raise Refusal(f"{path} is no regular file; copy its content into one")
+    if path.is_dir() or is_archive(path):
+        return load_images(path, test_fraction, seed)
     if path.suffix == ".npz":
         return load_npz(path, test_fraction, seed)
-    if path.is_dir() or tarfile.is_tarfile(path):
-        return load_images(path, test_fraction, seed)
     raise Refusal(
         f"{path} is no data set this kit reads; give a .npz file with x and y, or a folder or tar "
         f"file of images in class folders"

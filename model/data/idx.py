@@ -1,16 +1,15 @@
 """IDX files: MNIST and Fashion-MNIST as published, packed with gzip or not."""
 
-import gzip
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.contract.refusal import Refusal
+from model.data.archive import unpack
 from model.data.dataset import Dataset
-from model.data.places import find, read
+from model.data.places import find
 from model.data.sums import check_sum
 
 SUMS = {
@@ -49,6 +48,11 @@ md5 sums are the published ones (`model.data.download`); a test takes them again
 UBYTE = 8
 """Type byte of the only element type these sets use."""
 
+MOST_BYTES = 1 << 26
+"""Larger than any of these files unpacked."""
+
+MOST_AXES = 4
+
 
 def load_idx(name: str, data_dir: Path | None) -> Dataset:
     """Load `mnist` or `fashion-mnist`: 60,000 + 10,000 images of 28x28, 10 classes.
@@ -64,24 +68,13 @@ def load_idx(name: str, data_dir: Path | None) -> Dataset:
     arrays: list[NDArray[np.uint8]] = []
     for file, expected in SUMS[name].items():
         path = find(name, (file, f"{file}.gz"), data_dir, remedy)
-        content = unpack(path)
+        content = unpack(path, MOST_BYTES)
         arrays.append(read_idx(content, path))
         check_sum(content, expected, path)
     x_train, y_train, x_test, y_test = arrays
     return Dataset(
         name, x_train, y_train.astype(np.int64), x_test, y_test.astype(np.int64), classes=10
     )
-
-
-def unpack(path: Path) -> bytes:
-    """Return a file's content, unpacked where its name ends in .gz."""
-    content = read(path)
-    if path.suffix != ".gz":
-        return content
-    try:
-        return gzip.decompress(content)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise Refusal(f"{path} is truncated or corrupt gzip; download it again") from error
 
 
 def read_idx(content: bytes, source: object) -> NDArray[np.uint8]:
@@ -99,6 +92,11 @@ def read_idx(content: bytes, source: object) -> NDArray[np.uint8]:
             f"{source} holds IDX elements of type {content[2]}, not unsigned bytes ({UBYTE}); "
             f"convert it"
         )
+    if not 1 <= content[3] <= MOST_AXES:
+        raise Refusal(
+            f"{source} has {content[3]} axes where images have three and labels one; "
+            f"download it again"
+        )
     start = 4 + 4 * content[3]
     lengths = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
     size = start + math.prod(lengths)
@@ -107,4 +105,8 @@ def read_idx(content: bytes, source: object) -> NDArray[np.uint8]:
             f"{source} holds {len(content)} bytes where its IDX header promises {size}; "
             f"download it again"
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(lengths).copy()
+    elements = np.frombuffer(content, np.uint8, offset=start)
+    try:
+        return elements.reshape(lengths).copy()
+    except ValueError as error:  # one axis of zero, and others longer than numpy takes
+        raise Refusal(f"{source} has axes of {lengths} elements; download it again") from error

@@ -1,6 +1,7 @@
-"""Images in class folders, in a folder or a tar file, whatever format Pillow reads."""
+"""Images in class folders, in a folder or a tar file, in the formats of `FORMATS`."""
 
 import io
+import warnings
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
@@ -10,9 +11,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from model.contract import event
 from model.contract.refusal import Refusal
 from model.data.archive import read_archive
 from model.data.dataset import Dataset
+from model.data.memory import check_fits
 from model.data.places import find, read
 from model.data.split import stratified_split
 from model.data.sums import check_sum
@@ -24,6 +27,15 @@ sha256 2c1d2f26013ac128cd623c2d7737a86995990e43fc3d850fe825a66d47d3b8a9; a test 
 
 PARTS = {"train", "test"}
 LAYOUT = "lay the set out as <class>/<image>, or as train/<class>/<image> and test/<class>/<image>"
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+"""Pillow knows more, some of which start other programs."""
+
+MOST_DIGITS = 10
+"""Of a class's name that is taken for a number."""
+
+MOST_SIDE = 1 << min(event.X_BITS, event.Y_BITS)
+"""No chip takes a larger image, so no larger one is decoded."""
 
 Files = dict[PurePosixPath, bytes]
 
@@ -63,7 +75,7 @@ def load_images(path: Path, test_fraction: float | None, seed: int) -> Dataset:
 def read_files(path: Path) -> Files:
     """Return the content of all files in class folders, in the order of their paths."""
     files = _in_folder(path) if path.is_dir() else read_archive(path)
-    files = {name: files[name] for name in files if not _hidden(name)}
+    files = {name: files[name] for name in files if name.parts and not _hidden(name)}
     tops = {name.parts[0] for name in files}
     if len(tops) == 1 and not tops & PARTS:  # packed together with the folder that holds it all
         files = {PurePosixPath(*name.parts[1:]): files[name] for name in files if name.parts[1:]}
@@ -117,8 +129,8 @@ def _brings_test(name: str, files: Files) -> bool:
 def _numbers(files: Files) -> dict[str, int]:
     """Number the classes."""
     names = {path.parent.name for path in files}
-    numeric = all(name.isdecimal() for name in names)
-    ordered = sorted(names, key=int) if numeric else sorted(names)
+    numeric = all(name.isdecimal() and len(name) < MOST_DIGITS for name in names)
+    ordered = sorted(names, key=lambda name: (int(name), name)) if numeric else sorted(names)
     return {name: number for number, name in enumerate(ordered)}
 
 
@@ -138,23 +150,36 @@ def _decode(name: str, order: list[PurePosixPath], files: Files) -> tuple[NDArra
     images: list[NDArray[np.uint8]] = []
     formats = set()
     for path in track(order, f"decoding {name}", console=console, disable=not console.is_terminal):
-        try:
-            with Image.open(io.BytesIO(files[path])) as image:
-                pixels, mode, format_ = np.asarray(image), image.mode, image.format
-        except Exception as error:  # a damaged image can raise anything
-            raise Refusal(
-                f"{name}: {path} is no image that can be read; mend or remove it"
-            ) from error
-        if mode not in ("L", "RGB"):
-            raise Refusal(
-                f"{name}: {path} is of mode {mode}; convert it to 8-bit grey (L) or colour (RGB)"
-            )
+        pixels, format_ = _pixels(files[path], f"{name}: {path}")
         if images and pixels.shape != images[0].shape:
             raise Refusal(
                 f"{name}: {path} is {pixels.shape}, but {order[0]} is {images[0].shape}; give all "
                 f"images the same size and mode"
             )
+        if not images:
+            check_fits(2 * len(order) * pixels.size, name)  # by itself, then beside the others
         images.append(pixels)
         formats.add(format_)
     x = np.stack(images)
     return x.reshape(*x.shape[:3], -1), "JPEG" if "JPEG" in formats else ""
+
+
+def _pixels(content: bytes, source: str) -> tuple[NDArray[np.uint8], str | None]:
+    """Decode an image: its levels, (H, W) or (H, W, C), and the name of its format."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of sizes, which are looked at here
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                size, mode, format_ = image.size, image.mode, image.format
+                good = mode in ("L", "RGB") and max(size) <= MOST_SIDE
+                pixels = np.asarray(image) if good else np.empty(0, np.uint8)
+    except Exception as error:  # a damaged image can raise anything
+        raise Refusal(f"{source} is no image that can be read; mend or remove it") from error
+    if mode not in ("L", "RGB"):
+        raise Refusal(f"{source} is of mode {mode}; convert it to 8-bit grey (L) or colour (RGB)")
+    if max(size) > MOST_SIDE:
+        raise Refusal(
+            f"{source} is {size[0]} x {size[1]}, more than the {MOST_SIDE} x {MOST_SIDE} that a "
+            f"chip takes; make it smaller"
+        )
+    return pixels, format_

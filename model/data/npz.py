@@ -1,7 +1,5 @@
 """The .npz file: a user's own arrays."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.contract.refusal import Refusal
+from model.data.arrays import read_arrays
 from model.data.dataset import Dataset, checked
 from model.data.split import stratified_split
 
@@ -47,16 +46,7 @@ def load_npz(path: Path, test_fraction: float | None, seed: int) -> Dataset:
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
-    if not zipfile.is_zipfile(path):
-        raise Refusal(f"{path} is truncated or no .npz file; save it again with numpy.savez")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise Refusal(
-            f"{path} cannot be read as .npz of plain arrays ({error}); save it again with "
-            f"numpy.savez"
-        ) from error
+    arrays = read_arrays(path, "save it again with numpy.savez")
     unknown = sorted(arrays.keys() - KEYS)
     if unknown:
         raise Refusal(

@@ -1,9 +1,11 @@
 """The places where files of a named set are looked for."""
 
 import os
+import stat
 from pathlib import Path
 
 from model.contract.refusal import Refusal
+from model.data.memory import check_fits
 
 ROOT = Path(__file__).resolve().parents[2]
 """Root of the project: the standard places hang on it, not on the working directory."""
@@ -39,8 +41,15 @@ def _chosen(data_dir: Path | None) -> list[Path]:
 
 
 def read(path: Path) -> bytes:
-    """Return the content of a file; raises `Refusal` where it cannot be read."""
+    """Return the content of a file.
+
+    Raises `Refusal` where it cannot be read, is no regular file, or is larger than the memory.
+    """
     try:
+        status = path.stat()  # before it is opened: a pipe would wait for its writer
+        if not stat.S_ISREG(status.st_mode):
+            raise Refusal(f"{path} is no regular file; copy its content into one")
+        check_fits(status.st_size, path)
         return path.read_bytes()
     except OSError as error:
         raise Refusal(f"cannot read {path}: {error.strerror}; check the path") from error

@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.contract.refusal import Refusal
+from model.data.aedat4 import EVENT, decode
+from model.data.memory import check_fits, most_bytes
 from model.data.places import read
 
-EVENT = np.dtype([("x", np.uint16), ("y", np.uint16), ("t", np.int64), ("p", np.uint8)])
-"""A sensor's event: column, row, time in microseconds, polarity (1 brighter, 0 darker)."""
+BIN_MEMORY = 16
+"""Bytes that decoding takes for each byte of a .bin file."""
 
 EVENT_BYTES = 5
 OVERFLOW_Y = 240
@@ -56,6 +58,7 @@ def _read_bin(path: Path) -> NDArray[Any]:
             f"{path} holds {len(content)} bytes, no multiple of {EVENT_BYTES}; it is truncated or "
             f"no 40-bit recording, get it again"
         )
+    check_fits(BIN_MEMORY * len(content), path)
     rows = np.frombuffer(content, np.uint8).reshape(-1, EVENT_BYTES).astype(np.int64)
     overflow = rows[:, 1] == OVERFLOW_Y
     events: NDArray[Any] = np.empty(len(rows), EVENT)
@@ -67,20 +70,8 @@ def _read_bin(path: Path) -> NDArray[Any]:
 
 def _read_aedat4(path: Path) -> NDArray[Any]:
     """Decode the event packets of an AEDAT 4 file; frames and other streams are left alone."""
-    import aedat
-
-    try:
-        packets = [
-            _events(packet["events"]) for packet in aedat.Decoder(path) if "events" in packet
-        ]
-    except RuntimeError as error:
-        raise Refusal(f"{path} is truncated or no AEDAT 4 file; get it again") from error
-    return np.concatenate([np.empty(0, EVENT), *packets])
-
-
-def _events(recorded: NDArray[Any]) -> NDArray[Any]:
-    events = np.empty(len(recorded), EVENT)
-    for field in ("x", "y", "t"):
-        events[field] = recorded[field]
-    events["p"] = recorded["on"]
+    check_fits(path.stat().st_size, path)
+    events = decode(path, most_bytes())
+    if events is None:
+        raise Refusal(f"{path} is truncated or no AEDAT 4 file; get it again")
     return events
