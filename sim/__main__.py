@@ -210,6 +210,17 @@ def sabotage(
     raise typer.Exit(1 if missed else 0)
 
 
+@app.command()
+def report(
+    files: Annotated[list[Path], typer.Argument(help="JSON of commands, and trained models.")],
+    out: Annotated[Path, typer.Option(help="The page; its JSON twin lies beside it.")],
+) -> None:
+    """Write one page of everything measured: self-contained HTML, and its JSON twin."""
+    from sim.report.page import write  # takes a second to import
+
+    print(f"{out}, {write(files, out)}")
+
+
 for command in silicon.COMMANDS:
     app.command()(command)
 

@@ -29,7 +29,7 @@ RULES = {
     "rtl.__main__": {"typer", "model.contract", "rtl"},
     "rtl.boards": {"amaranth", "amaranth_boards", "model.contract", "rtl"},
     "sim": {
-        *("numpy", "cocotb", "cocotb_tools", "cocotbext", "matplotlib", "rich", "typer"),
+        *("numpy", "cocotb", "cocotb_tools", "cocotbext", "matplotlib", "rich", "typer", "jinja2"),
         *("find_libpython", "model", "rtl.emit", "sim"),
     },
 }
