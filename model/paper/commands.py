@@ -162,10 +162,20 @@ def study(
     folder: Folder = RESULTS,
     data_dir: DataDir = None,
     backend: BackendName = "numpy",
+    epochs: Annotated[int | None, typer.Option(help="Cut each run here; it can go on.")] = None,
+    checkpoints: Annotated[Path | None, typer.Option(help="Where runs in progress live.")] = None,
 ) -> None:
     """Run the missing points of a study; what was finished or begun before is kept."""
     with speaking_plainly(), bar() as begin:
-        studies.study(name, folder, data_dir=data_dir, backend=backend, progress=_titled(begin))
+        studies.study(
+            name,
+            folder,
+            data_dir=data_dir,
+            backend=backend,
+            epochs=epochs,
+            checkpoints=checkpoints,
+            progress=_titled(begin),
+        )
 
 
 @app.command()

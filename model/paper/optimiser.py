@@ -3,6 +3,8 @@
 from typing import Protocol
 
 import numpy as np
+from numba import njit
+from numpy.typing import NDArray
 
 from model.contract.refusal import Refusal
 from model.paper.backend import Array, Backend, fetch
@@ -49,11 +51,18 @@ class Adam:
 
     m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;
     W <- W - eta (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps).
-    Works block by block, so that the moments of a block are still in the cache when they are used.
+
+    `compiled`, the default where numpy computes: `fused`, one pass without temporaries. Otherwise
+    the same operations in the same order through the array library, block by block, so that the
+    moments of a block are still in the cache when they are used. Both give the same bits.
     """
 
-    def __init__(self, parameters: list[Array], rate: float, backend: Backend):
+    def __init__(
+        self, parameters: list[Array], rate: float, backend: Backend, compiled: bool | None = None
+    ):
         self.xp, self.rate, self.block = backend.xp, rate, backend.block
+        on_numpy = backend.name == "numpy"
+        self._update = self._fused if (on_numpy if compiled is None else compiled) else self._plain
         self.flat = [self._flat(parameter) for parameter in parameters]
         self.m = [backend.zeros(flat.shape) for flat in self.flat]
         self.v = [backend.zeros(flat.shape) for flat in self.flat]
@@ -66,13 +75,23 @@ class Adam:
         scale = 1 / (1 - BETA2**self.steps) ** 0.5
         rate = self.rate / (1 - BETA1**self.steps)
         for parameter, gradient, m, v in zip(self.flat, gradients, self.m, self.v, strict=True):
-            size = parameter.shape[0]
-            gradient = self._flat(gradient)
-            for start in range(0, size, self.block or size):
-                part = slice(start, start + (self.block or size))
-                self._update(parameter[part], gradient[part], m[part], v[part], rate, scale)
+            self._update(parameter, self._flat(gradient), m, v, rate, scale)
 
-    def _update(
+    def _fused(
+        self, parameter: Array, gradient: Array, m: Array, v: Array, rate: float, scale: float
+    ) -> None:
+        constants = (BETA1, 1 - BETA1, BETA2, 1 - BETA2, EPSILON, rate, scale)
+        fused(parameter, gradient, m, v, np.array(constants, parameter.dtype))
+
+    def _plain(
+        self, parameter: Array, gradient: Array, m: Array, v: Array, rate: float, scale: float
+    ) -> None:
+        size = parameter.shape[0]
+        for start in range(0, size, self.block or size):
+            part = slice(start, start + (self.block or size))
+            self._plain_block(parameter[part], gradient[part], m[part], v[part], rate, scale)
+
+    def _plain_block(
         self, parameter: Array, gradient: Array, m: Array, v: Array, rate: float, scale: float
     ) -> None:
         m *= BETA1
@@ -104,6 +123,28 @@ class Adam:
         for number, (m, v) in enumerate(zip(self.m, self.v, strict=True)):
             m[...] = self.backend.put(state[f"adam_m{number}"])
             v[...] = self.backend.put(state[f"adam_v{number}"])
+
+
+@njit(cache=True, error_model="numpy")
+def fused(
+    parameter: NDArray[np.floating],
+    gradient: NDArray[np.floating],
+    m: NDArray[np.floating],
+    v: NDArray[np.floating],
+    constants: NDArray[np.floating],
+) -> None:
+    """Take Adam's step in one pass over memory; all arrays (n,) and of one type.
+
+    `constants`: b1, 1 - b1, b2, 1 - b2, eps, eta / (1-b1^t), 1 / sqrt(1-b2^t).
+    """
+    b1, rest1, b2, rest2, epsilon, rate, scale = constants
+    for i in range(parameter.size):
+        slope = gradient[i]
+        first = m[i] * b1 + rest1 * slope
+        second = v[i] * b2 + slope * slope * rest2
+        m[i] = first
+        v[i] = second
+        parameter[i] -= first / (np.sqrt(second) * scale + epsilon) * rate
 
 
 def optimiser(name: str, parameters: list[Array], rate: float, backend: Backend) -> Optimiser:
