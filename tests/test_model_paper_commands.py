@@ -123,6 +123,7 @@ def test_bench_measures_both_where_torch_is_installed(monkeypatch: pytest.Monkey
     speed = bench(load("digits"), epochs=1)
     assert speed.ours_s > 0
     assert speed.torch_s is None and speed.ratio is None
+    assert speed.told()["conv_ratio"] == pytest.approx(speed.conv_plain_s / speed.conv_s)
     with pytest.raises(Refusal) as refused:
         bench(load("digits"), epochs=0)
     assert str(refused.value) == "epochs must be at least 1, not 0"

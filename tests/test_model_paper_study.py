@@ -63,6 +63,30 @@ def test_a_stopped_study_resumes_and_measures_nothing_twice(
     study("small", parts, progress=stop_at(1, 1))  # nothing is left to run
 
 
+def test_a_cut_study_goes_on_to_the_same_rows(tmp_path: Path, small: list[Settings]) -> None:
+    whole, parts, place = tmp_path / "whole", tmp_path / "parts", tmp_path / "begun"
+    study("small", whole)
+    study("small", parts, epochs=2, checkpoints=place)
+    cut = read_rows(parts / "small.csv")
+    assert [row["epochs_run"] for row in cut] == ["2", "2", "2"]
+    assert len(list(place.iterdir())) == 3
+    last = [
+        row["test_error"] for row in read_rows(whole / "small.curves.csv") if row["epoch"] == "2"
+    ]
+    assert [row["final_test_error"] for row in cut] == last
+    first: list[int] = []
+
+    def begin(settings: Settings, point: int, count: int) -> Progress:
+        return lambda updates, total, run: first.append(updates)
+
+    study("small", parts, checkpoints=place, progress=begin)
+    assert first[0] == 2 * len(first) // 3 + 1  # of three epochs only the third was left
+    for name in ("small.csv", "small.curves.csv"):
+        assert numbers(read_rows(parts / name)) == numbers(read_rows(whole / name))
+    assert not list(place.iterdir())
+    study("small", parts, epochs=1, progress=stop_at(1, 1))  # a longer run covers a shorter
+
+
 def test_a_row_tells_settings_results_and_provenance(tmp_path: Path, small: list[Settings]) -> None:
     study("small", tmp_path)
     row = read_rows(tmp_path / "small.csv")[1]

@@ -13,6 +13,7 @@ from model.paper import fit, train
 from model.paper.backend import Backend
 from model.paper.layer import Conv, Dense
 from model.paper.network import Network
+from model.paper.optimiser import Adam
 from model.paper.run import Run
 from model.paper.settings import ALGORITHMS, Settings, plan
 from model.paper.task import Task, cosines, load, one_hot
@@ -335,3 +336,32 @@ def test_backends_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch
     assert str(refused.value) == (
         "backend 'cupy' needs cupy, which is not installed; install it or use the backend 'numpy'"
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_adam_in_one_pass_is_adam_through_the_array_library_to_the_bit(dtype: str) -> None:
+    rng, backend = np.random.default_rng(0), Backend.of("numpy", dtype)
+    shapes = ((300, 150), (7,))  # more than a block, and less than a vector of the processor
+    start = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    ours, theirs = ([array.copy() for array in start] for _ in range(2))
+    adams = [Adam(ours, 0.003, backend), Adam(theirs, 0.003, backend, compiled=False)]
+    for _ in range(20):
+        sizes = 10.0 ** rng.integers(-8, 3)
+        slopes = [(sizes * rng.standard_normal(shape)).astype(dtype) for shape in shapes]
+        for adam in adams:
+            adam.step(slopes)
+    for before, one, other in zip(start, ours, theirs, strict=True):
+        assert one.tobytes() == other.tobytes() != before.tobytes()
+    for name, moment in adams[0].state().items():
+        assert moment.tobytes() == adams[1].state()[name].tobytes()
+
+
+def test_adam_takes_the_steps_of_its_paper() -> None:
+    weight, m, v = np.array([0.5]), 0.0, 0.0
+    adam = Adam([weight], 0.1, Backend.of("numpy", "float64"))
+    wanted = 0.5
+    for step, slope in enumerate((0.3, -2.0, 0.01), 1):
+        adam.step([np.array([slope])])
+        m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
+        wanted -= 0.1 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)) ** 0.5 + 1e-8)
+        assert weight[0] == pytest.approx(wanted, rel=1e-12)

@@ -259,7 +259,7 @@ def theorem(
 
 @app.command()
 def bench(epochs: int = 2, data_dir: DataDir = None, json: Json = None) -> None:
-    """Measure the processor time of an epoch of FC1-500, beside torch where it is installed."""
+    """Measure the processor time of an epoch: FC1-500 beside torch, if installed; CONV."""
     with speaking_plainly():
         speed = benches.bench(load("mnist", data_dir), epochs)
         said = f"FC1-500, {speed.samples} samples: {speed.ours_s:.2f} s of processor an epoch"
@@ -269,5 +269,10 @@ def bench(epochs: int = 2, data_dir: DataDir = None, json: Json = None) -> None:
             Console().print(
                 f"{said}, torch {speed.torch_s:.2f} s: {speed.ratio:.2f} times as fast as torch"
             )
+        Console().print(
+            f"CONV (random), Adam in one pass: {speed.conv_s:.1f} s of processor an epoch, "
+            f"through the array library {speed.conv_plain_s:.1f} s: "
+            f"{speed.conv_ratio:.2f} times as fast"
+        )
         if json:
             write_json(json, speed.told())

@@ -109,6 +109,8 @@ def _paper_data(data: str) -> str:
 
 
 def _compare(told: Row, group: list[Row]) -> Comparison:
+    whole = max(int(row["epochs"]) for row in group)  # a trial cut shorter would blur the mean
+    group = [row for row in group if int(row["epochs"]) == whole]
     epochs = max(int(row["epochs_run"]) for row in group)
     quantity = told["quantity"]
     cut_short = epochs < TABLE_EPOCHS and group[0]["patience"] == "0"
