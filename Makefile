@@ -12,7 +12,7 @@ PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test verilog golden golden-check sabotage rules report-cost lint check bench fpga clean
+.PHONY: help sim test test-data verilog golden golden-check sabotage rules report-cost lint check bench fpga clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ sim: .venv/.installed $(if $(filter icarus,$(SIM)),.venv/.icarus)  ## train the 
 
 test: .venv/.installed .venv/.icarus  ## run all tests, under both simulators
 	@$(PYTHON) -m pytest -n 2
+
+test-data: .venv/.installed  ## test the readers on whole published sets (DRTP_DATA_DIR or ./data)
+	@$(PYTHON) -m pytest -m data
 
 verilog: .venv/.installed  ## write the chip's Verilog into build/rtl (PRESET)
 	@$(PYTHON) -m rtl emit --preset $(PRESET) --out build/rtl

@@ -19,7 +19,7 @@ RULES = {
     "model.contract": {"model.contract"},
     "model": {
         *("numpy", "numba", "joblib", "matplotlib", "rich", "typer", "sklearn", "pooch"),
-        *("PIL", "aedat", "model"),
+        *("platformdirs", "PIL", "aedat", "model"),
     },
     "model.paper": {
         *("numpy", "torch", "array_api_compat", "joblib", "matplotlib", "rich", "typer"),

@@ -1,6 +1,8 @@
 """`model.data.load`: one door to every set."""
 
 import gzip
+import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,7 @@ import numpy as np
 import pytest
 
 from model.contract.refusal import Refusal
-from model.data import NAMES, idx, load, places
-
-SHARED = places.ROOT.parent / "shared" / "datasets"
+from model.data import NAMES, idx, load
 
 
 def message(name: str, **options: Any) -> str:
@@ -21,6 +21,9 @@ def message(name: str, **options: Any) -> str:
 
 
 Save = Callable[..., str]
+Published = Callable[[str], Path]
+
+EXCERPTS = Path(__file__).parent / "data"
 
 
 @pytest.fixture
@@ -77,8 +80,39 @@ def test_test_fraction_sets_the_share_held_out() -> None:
     assert len(load("digits", test_fraction=0.5).y_test) in range(889, 909)
 
 
-def test_mnist_is_the_canonical_one() -> None:
+def test_excerpts_are_those_described() -> None:
+    text = (EXCERPTS / "README.md").read_text()
+    listed = dict(re.findall(r"^\| (\S+/\S*) .*\| ([0-9a-f]{64}) \|$", text, re.MULTILINE))
+    files = sorted(path for path in EXCERPTS.rglob("*") if path.is_file())
+    contents = {str(path.relative_to(EXCERPTS)): path.read_bytes() for path in files}
+    del contents["README.md"]
+    pictures = [contents.pop(name) for name in list(contents) if name.endswith(".jpg")]
+    contents["cifar10-jpeg/"] = b"".join(pictures)
+    assert {name: hashlib.sha256(contents[name]).hexdigest() for name in contents} == listed
+
+
+def test_mnist_begins_as_published(excerpts: Path) -> None:
     data = load("mnist")
+    assert data.x_train.shape == (300, 28, 28, 1)
+    assert data.x_test.shape == (100, 28, 28, 1)
+    assert data.y_train[:5].tolist() == [5, 0, 4, 1, 9]
+    assert data.y_test[:5].tolist() == [7, 2, 1, 0, 4]
+    assert data.y_train.dtype == np.int64
+    assert data.classes == 10
+
+
+def test_fashion_mnist_begins_as_published(excerpts: Path) -> None:
+    data = load("fashion-mnist")
+    assert data.x_train.shape == (150, 28, 28, 1)
+    assert data.x_test.shape == (50, 28, 28, 1)
+    assert data.y_train[:5].tolist() == [9, 0, 0, 3, 0]
+    assert data.y_test[:5].tolist() == [9, 2, 1, 1, 6]
+    assert data.classes == 10
+
+
+@pytest.mark.data
+def test_mnist_is_the_canonical_one(published: Published) -> None:
+    data = load("mnist", data_dir=published("mnist").parent)
     assert data.x_train.shape == (60000, 28, 28, 1)
     assert data.x_test.shape == (10000, 28, 28, 1)
     assert data.y_train[:5].tolist() == [5, 0, 4, 1, 9]
@@ -87,23 +121,35 @@ def test_mnist_is_the_canonical_one() -> None:
     assert data.classes == 10
 
 
-def test_fashion_mnist_is_the_canonical_one() -> None:
-    data = load("fashion-mnist")
+@pytest.mark.data
+def test_fashion_mnist_is_the_canonical_one(published: Published) -> None:
+    data = load("fashion-mnist", data_dir=published("fashion-mnist").parent)
     assert data.x_train.shape == (60000, 28, 28, 1)
     assert data.x_test.shape == (10000, 28, 28, 1)
     assert np.bincount(data.y_train).tolist() == [6000] * 10
     assert np.bincount(data.y_test).tolist() == [1000] * 10
 
 
-def test_mnist_unpacked_is_the_same(tmp_path: Path) -> None:
+def test_mnist_unpacked_is_the_same(excerpts: Path, tmp_path: Path) -> None:
     for file in idx.SUMS["mnist"]:
-        packed = (SHARED / "mnist" / f"{file}.gz").read_bytes()
+        packed = (excerpts / "mnist" / f"{file}.gz").read_bytes()
         (tmp_path / file).write_bytes(gzip.decompress(packed))
     assert load("mnist", data_dir=tmp_path).sha256 == load("mnist").sha256
 
 
-def test_cifar10_jpeg_is_numbered_as_cifar10_and_says_jpeg() -> None:
+def test_cifar10_jpeg_is_numbered_as_cifar10_and_says_jpeg(excerpts: Path) -> None:
     data = load("cifar10-jpeg")
+    assert data.x_train.shape == (20, 32, 32, 3)
+    assert data.x_test.shape == (10, 32, 32, 3)
+    assert data.y_train.tolist() == [*range(10), *range(10)]
+    assert data.y_test.tolist() == [*range(10)]
+    assert data.note == "JPEG"
+    assert data.classes == 10
+
+
+@pytest.mark.data
+def test_cifar10_jpeg_is_whole(published: Published) -> None:
+    data = load("cifar10-jpeg", data_dir=published("cifar10-jpeg").parent)
     assert data.x_train.shape == (50000, 32, 32, 3)
     assert data.x_test.shape == (10000, 32, 32, 3)
     assert data.y_train[:20].tolist() == [*range(10), *range(10)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model.contract.refusal import Refusal
-from model.data import cifar, load, places
+from model.data import cifar, load
 from model.data.cifar import read_batch
 
 
@@ -58,7 +58,8 @@ def batch(first_label: int) -> dict[str, Any]:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place with six small batches, and their sums in place of CIFAR-10's."""
-    monkeypatch.setattr(places, "ROOT", tmp_path / "project")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("DRTP_DATA_DIR", raising=False)
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
@@ -138,7 +139,7 @@ def test_missing_set_is_refused(small: Path) -> None:
     pack(small).unlink()
     assert message(small) == (
         f"cifar10: cifar-10-batches-py or cifar-10-python.tar.gz is in none of {small}, "
-        f"{small}/project/data, {small}/shared/datasets; get it with `python -m model data get "
+        f"{small}/data, {small}/cache/drtp-kit/data; get it with `python -m model data get "
         f"cifar10`, or name its folder with --data-dir or DRTP_DATA_DIR"
     )
 

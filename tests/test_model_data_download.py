@@ -79,11 +79,11 @@ def test_files_come_whole_and_only_once(mirror: type[Mirror], tmp_path: Path) ->
     assert mirror.served == [f"/mnist/{name}" for name in mirror.contents]
 
 
-def test_files_go_to_data_in_the_project(
+def test_files_go_to_the_cache_folder_of_the_user(
     mirror: type[Mirror], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "ROOT", tmp_path)
-    assert get("mnist")[0].parent == tmp_path / "data" / "mnist"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert get("mnist")[0].parent == tmp_path / "drtp-kit" / "data" / "mnist"
 
 
 def test_another_mirror_may_be_named(mirror: type[Mirror], tmp_path: Path) -> None:

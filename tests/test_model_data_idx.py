@@ -2,18 +2,17 @@
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.contract.refusal import Refusal
-from model.data import idx, load, places
+from model.data import idx, load
 from model.data.download import FILES
 from model.data.idx import read_idx
 from model.data.sums import check_sum
-
-SHARED = places.ROOT.parent / "shared" / "datasets"
 
 
 def encode(array: np.ndarray, kind: int = 8) -> bytes:
@@ -134,8 +133,11 @@ def test_sums_of_both_algorithms_are_checked() -> None:
 
 
 @pytest.mark.parametrize("name", idx.SUMS)
-def test_sums_of_contents_belong_to_the_published_packed_files(name: str) -> None:
+@pytest.mark.data
+def test_sums_of_contents_belong_to_the_published_packed_files(
+    name: str, published: Callable[[str], Path]
+) -> None:
     for file, expected in idx.SUMS[name].items():
-        packed = (SHARED / name / f"{file}.gz").read_bytes()
+        packed = published(f"{name}/{file}.gz").read_bytes()
         check_sum(packed, FILES[name][f"{file}.gz"], file)
         check_sum(gzip.decompress(packed), expected, file)

@@ -1,6 +1,7 @@
 """Images in class folders: layouts, numbering, order, damage."""
 
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from model.contract.refusal import Refusal
-from model.data import images, load, places
+from model.data import images, load
 from model.data.sums import check_sum
 
 LAYOUT = "lay the set out as <class>/<image>, or as train/<class>/<image> and test/<class>/<image>"
@@ -214,9 +215,12 @@ def test_damaged_header_in_a_tar_is_refused(folder: Path) -> None:
     assert message(archive) == f"{archive} is truncated or corrupt; pack or download it again"
 
 
-def test_sum_of_contents_belongs_to_the_archive_it_was_taken_from() -> None:
+@pytest.mark.data
+def test_sum_of_contents_belongs_to_the_archive_it_was_taken_from(
+    published: Callable[[str], Path],
+) -> None:
     """That the contents of this archive have the sum, `load` checks on its own data."""
-    archive = places.ROOT.parent / "shared" / "datasets" / "cifar10-jpeg" / images.CIFAR10_JPEG[0]
+    archive = published(f"cifar10-jpeg/{images.CIFAR10_JPEG[0]}")
     expected = "sha256:2c1d2f26013ac128cd623c2d7737a86995990e43fc3d850fe825a66d47d3b8a9"
     check_sum(archive.read_bytes(), expected, archive)
 
@@ -237,12 +241,13 @@ def test_cifar10_jpeg_of_another_content_is_refused(
 
 
 def test_missing_cifar10_jpeg_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(places, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("DRTP_DATA_DIR", raising=False)
     with pytest.raises(Refusal) as refusal:
         load("cifar10-jpeg")
     assert str(refusal.value) == (
         f"cifar10-jpeg: cifar10_jpeg_q75_60000.tar.xz or cifar10-jpeg/train is in none of "
-        f"{tmp_path}/data, {tmp_path.parent}/shared/datasets; copy it there, or name its folder "
+        f"{tmp_path}/data, {tmp_path}/cache/drtp-kit/data; copy it there, or name its folder "
         f"with --data-dir or DRTP_DATA_DIR"
     )

@@ -10,8 +10,10 @@ from model.data import load, places
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of its own, so that no real data set is found."""
-    monkeypatch.setattr(places, "ROOT", tmp_path / "project")
+    """A working directory and a cache of its own, so that no real data set is found."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("DRTP_DATA_DIR", raising=False)
     return tmp_path
 
@@ -29,15 +31,15 @@ def find(data_dir: Path | None = None) -> Path:
 def test_places_come_in_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "environment").mkdir()
     monkeypatch.setenv("DRTP_DATA_DIR", str(root / "environment"))
-    for place in ("shared/datasets", "project/data", "environment", "argument"):
+    for place in ("cache/drtp-kit/data", "here/data", "environment", "argument"):
         for name in ("file.gz", "file", "set/file.gz", "set/file"):
             path = put(root / place / name)
             assert find(root / "argument" if place == "argument" else None) == path
 
 
-def test_working_directory_does_not_matter(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(put(root / "elsewhere" / "data" / "set" / "file").parents[2])
-    path = put(root / "project" / "data" / "file")
+def test_downloads_are_found_from_anywhere(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(places.downloads() / "set" / "file")
+    monkeypatch.chdir(put(root / "elsewhere" / "file").parent)
     assert find() == path
 
 
@@ -49,7 +51,7 @@ def test_missing_file_is_refused_with_every_place(
         load("mnist", data_dir=root)
     assert str(refusal.value) == (
         f"mnist: train-images-idx3-ubyte or train-images-idx3-ubyte.gz is in none of {root}, "
-        f"{root}, {root}/project/data, {root}/shared/datasets; get them with "
+        f"{root}, {root}/here/data, {root}/cache/drtp-kit/data; get them with "
         f"`python -m model data get mnist`, or name its folder with --data-dir or DRTP_DATA_DIR"
     )
 
@@ -74,4 +76,4 @@ def test_directory_of_the_environment_must_be_there(
 def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refusal:
         places.read(tmp_path)
-    assert str(refusal.value) == f"cannot read {tmp_path}: Is a directory; check the path"
+    assert str(refusal.value) == f"{tmp_path} is no regular file; copy its content into one"

@@ -1,15 +1,16 @@
 """Recordings of event sensors: real ones, made ones, damaged ones."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.contract.refusal import Refusal
-from model.data import EVENT, load, places, read_recording
+from model.data import EVENT, load, read_recording
 from sim.trust.aedat4 import recording
 
-SHARED = places.ROOT.parent / "shared" / "datasets"
+Published = Callable[[str], Path]
 
 
 def message(path: Path) -> str:
@@ -23,11 +24,21 @@ def message(path: Path) -> str:
     [
         ("nmnist/00002_label0.bin", 5028, 34, 34),
         ("nmnist/sample_nmnist_label4.bin", 4325, 34, 34),
-        ("events/ncaltech101_umbrella.bin", 58862, 107, 173),
     ],
 )
-def test_real_recordings_of_three_saccades(file: str, count: int, width: int, height: int) -> None:
-    events = read_recording(SHARED / file)
+def test_real_recordings_of_three_saccades(
+    file: str, count: int, width: int, height: int, excerpts: Path
+) -> None:
+    check_saccades(excerpts / file, count, width, height)
+
+
+@pytest.mark.data
+def test_real_recording_of_an_umbrella(published: Published) -> None:
+    check_saccades(published("events/ncaltech101_umbrella.bin"), 58862, 107, 173)
+
+
+def check_saccades(path: Path, count: int, width: int, height: int) -> None:
+    events = read_recording(path)
     assert events.dtype == EVENT
     assert events.shape == (count,)
     assert events["x"].max() == width - 1
@@ -37,9 +48,9 @@ def test_real_recordings_of_three_saccades(file: str, count: int, width: int, he
     assert np.unique(events["p"]).tolist() == [0, 1]
 
 
-def test_recorded_digit_lies_where_the_image_it_was_made_from_is_bright() -> None:
+def test_recorded_digit_lies_where_the_image_it_was_made_from_is_bright(excerpts: Path) -> None:
     """Column and row are not swapped: image 1 of MNIST's training samples was recorded."""
-    events = read_recording(SHARED / "nmnist" / "00002_label0.bin")
+    events = read_recording(excerpts / "nmnist" / "00002_label0.bin")
     image = load("mnist").x_train[1, :, :, 0].astype(float)
     counts = np.zeros((34, 34))
     np.add.at(counts, (events["y"], events["x"]), 1)
@@ -62,19 +73,28 @@ def test_row_240_adds_to_the_time_of_all_that_follow(tmp_path: Path) -> None:
     assert read_recording(path)["t"].tolist() == [9, 9 + 2**13, 9 + 3 * 2**13]
 
 
-def test_aedat4_recording() -> None:
-    events = read_recording(SHARED / "events" / "sample.aedat4")
+def test_aedat4_recording(excerpts: Path) -> None:
+    check_aedat4(excerpts / "events" / "cut.aedat4", 1862)
+
+
+@pytest.mark.data
+def test_whole_aedat4_recording(published: Published) -> None:
+    check_aedat4(published("events/sample.aedat4"), 111954)
+
+
+def check_aedat4(path: Path, count: int) -> None:
+    events = read_recording(path)
     assert events.dtype == EVENT
-    assert events.shape == (111954,)
+    assert events.shape == (count,)
     assert events["x"].max() < 320
     assert events["y"].max() < 240
     assert (np.diff(events["t"]) >= 0).all()
     assert np.unique(events["p"]).tolist() == [0, 1]
 
 
-def test_truncated_bin_is_refused(tmp_path: Path) -> None:
+def test_truncated_bin_is_refused(excerpts: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut.bin"
-    path.write_bytes((SHARED / "nmnist" / "00002_label0.bin").read_bytes()[:-1])
+    path.write_bytes((excerpts / "nmnist" / "00002_label0.bin").read_bytes()[:-1])
     assert message(path) == (
         f"{path} holds 25139 bytes, no multiple of 5; it is truncated or no 40-bit recording, get "
         f"it again"
@@ -88,11 +108,11 @@ def test_recording_without_events_is_refused(tmp_path: Path, content: bytes) -> 
     assert message(path) == f"{path} holds no events; give another recording"
 
 
-def test_damaged_aedat4_is_refused(tmp_path: Path) -> None:
+def test_damaged_aedat4_is_refused(excerpts: Path, tmp_path: Path) -> None:
     path = tmp_path / "cut.aedat4"
     for content in (
-        (SHARED / "events" / "sample.aedat4").read_bytes()[:500_000],
-        (SHARED / "nmnist" / "00002_label0.bin").read_bytes(),
+        (excerpts / "events" / "cut.aedat4").read_bytes()[:15_000],
+        (excerpts / "nmnist" / "00002_label0.bin").read_bytes(),
     ):
         path.write_bytes(content)
         assert message(path) == f"{path} is truncated or no AEDAT 4 file; get it again"

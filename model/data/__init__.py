@@ -50,8 +50,8 @@ def load(
         One of `NAMES`; or a .npz file; or a folder or tar file of images in class folders. A name
         wins over a path of the same spelling: write `./mnist` for the path.
     data_dir
-        Where to look first for the files of a named set (then $DRTP_DATA_DIR, `data` in the
-        project, `../shared/datasets` beside it). `digits` and paths have no use for it.
+        Where to look first for the files of a named set (then $DRTP_DATA_DIR, `./data`, the
+        user's cache folder). `digits` and paths have no use for it.
     test_fraction
         Share of the samples held out for the test, where the set brings no test samples of its own
         (a quarter where None).

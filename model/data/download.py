@@ -15,7 +15,7 @@ from rich.progress import (
 )
 
 from model.contract.refusal import Refusal
-from model.data.places import ROOT
+from model.data.places import downloads
 
 FILES = {
     "mnist": {
@@ -58,7 +58,7 @@ def get(name: str, directory: Path | None = None, base_url: str | None = None) -
     name
         `mnist`, `fashion-mnist` or `cifar10`.
     directory
-        Where to put the folder of the set; `data` in the project where None, so `load` finds it.
+        Where to put the folder of the set; the user's cache folder where None, so `load` finds it.
     base_url
         Another mirror: where the files lie, without the last slash.
 
@@ -76,7 +76,7 @@ def get(name: str, directory: Path | None = None, base_url: str | None = None) -
         raise Refusal("digits comes with scikit-learn; there is nothing to download")
     if name not in FILES:
         raise Refusal(f"{name} cannot be downloaded; choose one of {', '.join(FILES)}")
-    folder = (directory or ROOT / "data") / name
+    folder = (directory or downloads()) / name
     url = base_url or URLS[name]
     return [_fetch(f"{url}/{file}", folder / file, sum_) for file, sum_ in FILES[name].items()]
 

@@ -4,23 +4,21 @@ import os
 import stat
 from pathlib import Path
 
+from model.cache import cache_folder
 from model.contract.refusal import Refusal
 from model.data.memory import check_fits
-
-ROOT = Path(__file__).resolve().parents[2]
-"""Root of the project: the standard places hang on it, not on the working directory."""
 
 
 def find(name: str, files: tuple[str, ...], data_dir: Path | None, remedy: str) -> Path:
     """Return the first of `files` (or folders) of the set `name` in the places, in this order.
 
-    `data_dir`, $DRTP_DATA_DIR, `data` in the project, `../shared/datasets` beside it; in each
-    first the folder of the set's name, then the place itself.
+    `data_dir`, $DRTP_DATA_DIR, `./data`, the user's cache folder, where `get` puts downloads; in
+    each first the folder of the set's name, then the place itself.
 
     Raises `Refusal` with every place named where there is none, or where `data_dir` or
     $DRTP_DATA_DIR is no folder.
     """
-    places = [*_chosen(data_dir), ROOT / "data", ROOT.parent / "shared" / "datasets"]
+    places = [*_chosen(data_dir), Path.cwd() / "data", downloads()]
     for place in places:
         for folder in (place / name, place):
             for file in files:
@@ -30,6 +28,11 @@ def find(name: str, files: tuple[str, ...], data_dir: Path | None, remedy: str) 
         f"{name}: {' or '.join(files)} is in none of {', '.join(map(str, places))}; {remedy}, or "
         f"name its folder with --data-dir or DRTP_DATA_DIR"
     )
+
+
+def downloads() -> Path:
+    """Folder of downloaded sets: one for all projects of a user."""
+    return cache_folder() / "data"
 
 
 def _chosen(data_dir: Path | None) -> list[Path]:
