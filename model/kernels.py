@@ -9,6 +9,7 @@ from model.arith import Codes
 from model.contract.choices import Conv
 from model.contract.refusal import Refusal
 from model.contract.shapes import ConvShape
+from model.data.arrays import read_array
 
 #: A ternary tap is not zero where the kernel exceeds this share of its greatest magnitude.
 TERNARY_SHARE = 0.33
@@ -86,13 +87,7 @@ def _dog(size: int, finer: float) -> NDArray[np.float64]:
 def _from_file(stage: Conv, shape: ConvShape) -> Codes:
     path = Path(stage.bank)
     expected = (stage.kernels, shape.channels, stage.size, stage.size)
-    try:
-        with path.open("rb") as file:
-            bank = np.lib.format.read_array(file, allow_pickle=False)
-    except OSError as error:
-        raise Refusal(f"cannot read kernels from {path}: {error.strerror}") from error
-    except (ValueError, EOFError) as error:
-        raise Refusal(f"{path} is no .npy file of kernels, or damaged: {error}") from error
+    bank = read_array(path, "save it again with numpy.save")
     if bank.shape != expected:
         raise Refusal(f"kernels in {path} must have the shape {expected}, not {bank.shape}")
     if not np.issubdtype(bank.dtype, np.integer):

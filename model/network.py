@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,9 @@ from model.contract.artifact import writing
 from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
 from model.contract.reading import from_dict
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, reason, shown
+from model.data.arrays import read_arrays
+from model.data.memory import check_fits
 from model.fast.engine import FastChip, Features
 from model.sensor.image import sample_words
 from model.state import State, fresh
@@ -30,6 +31,7 @@ Progress = Callable[[int, int], None]
 Chip = FastChip | PlainChip
 
 ENGINES = ("fast", "plain")
+PLAN_BYTES = 40  #: of each sample that is planned, while it is planned
 CHUNK_SAMPLES = 256  #: between two looks at the clock
 CHECKPOINT_SECONDS = 10.0
 ITEM_BYTES = 5  #: of an item in `Features`
@@ -45,6 +47,9 @@ def plan(config: ChipConfig, samples: int, epochs: int, seed: int) -> tuple[Code
 
     Returns: order (T,) numbers of samples; rates (T,) rate steps; T = samples * epochs.
     """
+    check_fits(
+        PLAN_BYTES * samples * epochs, f"a training of {samples:,} samples x {shown(epochs)} epochs"
+    )
     rng = np.random.default_rng([seed, zlib.crc32(b"order")])
     order = np.concatenate([rng.permutation(samples) for _ in range(epochs)])
     schedule = np.array(config.learning.schedule, dtype=np.int64)
@@ -56,7 +61,7 @@ def drawn(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:
     if limit is None:
         return np.arange(count)
     if not 1 <= limit <= count:
-        raise Refusal(f"of {count} training samples 1 to {count} can be taken, not {limit}")
+        raise Refusal(f"of {count} training samples 1 to {count} can be taken, not {shown(limit)}")
     rng = np.random.default_rng([seed, zlib.crc32(b"limit")])
     return np.sort(rng.permutation(count)[:limit])
 
@@ -237,25 +242,26 @@ class ChipModel:
 
     @classmethod
     def _read(cls, path: Path) -> Self:
-        if path.exists() and not zipfile.is_zipfile(path):
-            raise Refusal(f"{path} is truncated or no .npz file; train the model again")
+        arrays = read_arrays(path, "train the model again")
         try:
-            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
             about = json.loads(str(arrays["about"]))
             config = from_dict(about["config"])
+            counts = {name: about["counters"][name] for name in _zeros(config)}
+            numbers = [about[name] for name in ("epochs", "seed", "samples", "samples_planned")]
+            if any(
+                type(number) is not int or number < 0 for number in [*numbers, *counts.values()]
+            ):
+                raise ValueError("its counts are no numbers")
             model = cls(config, epochs=about["epochs"], seed=about["seed"])
             model.state_ = State.from_arrays(config, arrays)
-            model.counters_ = {name: about["counters"][name] for name in _zeros(config)}
+            model.counters_ = counts
             model.samples_, model._samples_planned = about["samples"], about["samples_planned"]
-            model._data_sha256 = about["data_sha256"]
-        except OSError as error:
-            raise Refusal(f"cannot read {path}: {error.strerror}; check the path") from error
+            model._data_sha256 = str(about["data_sha256"])
         except KeyError as error:
             lacks = f"it lacks {error.args[0]}"
             raise Refusal(f"{path} is no saved model, or damaged: {lacks}") from error
-        except Exception as error:  # numpy, zipfile and zlib each raise classes of their own
-            raise Refusal(f"{path} is no saved model, or damaged: {error}") from error
+        except Exception as error:  # damage can lie anywhere
+            raise Refusal(f"{path} is no saved model, or damaged: {reason(error)}") from error
         return model
 
     def _start(self, data_sha256: str, samples_planned: int) -> None:
@@ -273,6 +279,8 @@ class ChipModel:
             ("number of epochs", self.epochs, other.epochs),
             ("seed", self.seed, other.seed),
             ("training data", self._data_sha256, other._data_sha256),
+            ("number of samples", self._samples_planned, other._samples_planned),
+            ("bank of kernels", _kernels(self.state_), _kernels(other.state_)),
         ):
             if mine != found:
                 raise Refusal(
@@ -320,6 +328,11 @@ def _run(
         sample_words(chip.config, image, int(label), learn, int(rate))
         for image, label, rate in zip(samples, labels, rates, strict=True)
     )
+
+
+def _kernels(state: State) -> list[bytes]:
+    """The fixed kernels: a file that is named as before may hold others."""
+    return [bank.tobytes() for name, bank in state.banks.items() if name.endswith(".kernels")]
 
 
 def _zeros(config: ChipConfig) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """Traces: what crossed every boundary, sample by sample, and the only comparison of the project."""
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from numpy.typing import ArrayLike
 from model.arith import Codes
 from model.contract.artifact import writing
 from model.contract.config import ChipConfig
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, reason
 from model.contract.stages import boundaries
+from model.data.arrays import read_arrays
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Trace:
     @classmethod
     def load(cls, path: Path | str) -> "Trace":
         """Read what `save` wrote. Raises `Refusal` where the file is no whole trace."""
-        arrays = _read(path)
+        arrays = read_arrays(Path(path), _REMEDY)
         names = [name.removesuffix(":rows") for name in arrays if name.endswith(":rows")]
         if not names or set(arrays) != {f"{name}:{part}" for name in names for part in _PARTS}:
             raise Refusal(f"{path} is no trace: {_REMEDY}")
@@ -153,24 +153,13 @@ class Trace:
             try:
                 trace.extend(name, arrays[f"{name}:rows"], arrays[f"{name}:lengths"])
             except ValueError as error:
-                raise Refusal(f"{path} is no whole trace: {name}: {error}; {_REMEDY}") from error
+                told = f"{name}: {reason(error)}"
+                raise Refusal(f"{path} is no whole trace: {told}; {_REMEDY}") from error
         return trace
 
 
 _PARTS = ("rows", "lengths", "columns")
 _REMEDY = "write it anew with Trace.save"
-
-
-def _read(path: Path | str) -> dict[str, np.ndarray]:
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise Refusal(f"cannot read trace {path}: {error.strerror}; give another path") from error
-    try:
-        found = np.load(io.BytesIO(content), allow_pickle=False)
-        return {name: found[name] for name in getattr(found, "files", ())}
-    except Exception as error:  # numpy, zipfile and zlib each raise classes of their own
-        raise Refusal(f"trace {path} is damaged: {_REMEDY}") from error
 
 
 def first_difference(expected: Trace, got: Trace) -> Difference | None:

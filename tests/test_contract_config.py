@@ -124,18 +124,45 @@ MISREAD: list[tuple[dict[str, Any], str]] = [
         TABLE | {"hight": 3},
         "the configuration has no field 'hight'; it has name, height, width, "
         "hidden, readout, channels, pixel_bits, conv, learning, weight_bits, lanes, counters, "
-        "rules",
+        "rules; did you mean 'height'?",
     ),
-    ({"name": "a"}, "the configuration lacks the field 'height'"),
+    (
+        {"name": "a"},
+        "the configuration has 4 mistakes:"
+        "\n  - the configuration lacks the field 'height'"
+        "\n  - the configuration lacks the field 'width'"
+        "\n  - the configuration lacks the field 'hidden'"
+        "\n  - the configuration lacks the field 'readout'",
+    ),
+    (
+        TABLE | {"height": 0, "lanes": 64, "learning": {"rule": "drpt", "density": 1.5}},
+        "the configuration has 4 mistakes:"
+        "\n  - height must be 1 to 1024, not 0"
+        "\n  - learning.rule must be one of none, shallow, drtp, sdfa, dfa, not 'drpt'; "
+        "did you mean 'drtp'?"
+        "\n  - learning.density must be int, not 1.5"
+        "\n  - lanes must be 1 to 32, not 64",
+    ),
+    (TABLE | {"height": 10**4400}, "height must be 1 to 1024, not an integer of 14,617 bits"),
+    (
+        TABLE | {"learning": {"rule": ["drtp"]}},
+        "learning.rule must be one of none, shallow, drtp, sdfa, dfa, not ['drtp']",
+    ),
     (TABLE | {"height": "8"}, "height must be int, not '8'"),
     (TABLE | {"height": True}, "height must be int, not True"),
     (TABLE | {"counters": 1}, "counters must be bool, not 1"),
     (TABLE | {"name": 3}, "name must be str, not 3"),
     (TABLE | {"conv": {}}, "conv must be a list of tables, not {}"),
     (TABLE | {"conv": [3]}, "conv1 must be a table of fields, not 3"),
-    (TABLE | {"hidden": [{"neurons": 8}]}, "hidden1 lacks the field 'shift'"),
+    (
+        TABLE | {"hidden": [{"neurons": 8, "shift": 3, "threshold": 9}]},
+        "hidden1 lacks the field 'rate_shift'",
+    ),
     (TABLE | {"readout": 3}, "readout must be a table of fields, not 3"),
-    (TABLE | {"readout": {"classes": 10, "shift": 1.0}}, "readout.shift must be int, not 1.0"),
+    (
+        TABLE | {"readout": {"classes": 10, "shift": 1.0, "rate_shift": 3}},
+        "readout.shift must be int, not 1.0",
+    ),
     (
         TABLE | {"learning": {"rule": "hebb"}},
         "learning.rule must be one of none, shallow, drtp, sdfa, dfa, not 'hebb'",
@@ -240,7 +267,9 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refusal:
         from_toml(tmp_path / "none.toml")
     path = tmp_path / "none.toml"
-    assert str(refusal.value) == f"cannot read configuration {path}: No such file or directory"
+    assert str(refusal.value) == (
+        f"cannot read configuration {path}: No such file or directory; check the path"
+    )
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe", b"[[conv]\n"])
@@ -253,6 +282,51 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> No
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"a = " + b"[" * 15000, "nests too deep; write its tables flat"),
+        (b"a = " + b"[" * 100_000, "holds 100,004 bytes, more than 32,768; give a shorter one"),
+        (b"height = " + b"9" * 5000, "is not TOML: Exceeds the limit (4300 digits)"),
+        (b"height = 0x" + b"f" * 5000, "mistakes:"),
+    ],
+)
+def test_a_toml_file_beyond_all_measure_is_refused(
+    tmp_path: Path, content: bytes, fault: str
+) -> None:
+    path = tmp_path / "deep.toml"
+    path.write_bytes(content)
+    with pytest.raises(Refusal) as refusal:
+        from_toml(path)
+    assert str(refusal.value).startswith(f"configuration {path} ")
+    assert fault in str(refusal.value)
+    assert max(map(len, str(refusal.value).splitlines())) < 400
+
+
+def test_mistakes_of_shape_are_told_together() -> None:
+    with pytest.raises(Refusal) as refusal:
+        chip(conv=(Conv(kernels=0, size=0), Conv(kernels=0, size=3)), lanes=0)
+    assert str(refusal.value).startswith("the chip tiny has 4 mistakes:")
+
+
+@pytest.mark.parametrize(
+    ("choices", "fault"),
+    [
+        (
+            {"conv": (), "height": 1024, "width": 1024, "channels": 8},
+            "the banks would hold 134,217,898 codes, more than 67,108,864; ",
+        ),
+        (
+            {"conv": (Conv(kernels=1024, size=1, pool=16),), "height": 512, "width": 512},
+            "conv1 would hold 268,435,456 potentials, more than 67,108,864; ",
+        ),
+    ],
+)
+def test_a_chip_larger_than_memory_is_refused(choices: dict[str, Any], fault: str) -> None:
+    with pytest.raises(Refusal, match=fault):
+        chip(**choices)
+
+
 # -- identity -----------------------------------------------------------------------------------
 
 
@@ -261,6 +335,17 @@ def test_the_hash_tells_chips_apart() -> None:
     chips += [conv(bank="random"), hidden(spread=9), readout(shift=7), learning(lfsr_bits=24)]
     chips += [chip(counters=False), chip(lanes=8)]
     assert len({config.sha256 for config in chips}) == len(chips)
+
+
+def test_a_kernel_file_counts_by_its_content_alone(tmp_path: Path) -> None:
+    for name, content in (("a.npy", b"one"), ("b.npy", b"one"), ("c.npy", b"two")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (conv(bank=str(tmp_path / f"{name}.npy")).sha256 for name in "abc")
+    assert a == b
+    assert a != c
+    config = conv(bank=str(tmp_path / "none.npy"))
+    with pytest.raises(Refusal, match=r"cannot read kernels from .*none\.npy: No such file"):
+        _ = config.sha256
 
 
 # -- what is derived ----------------------------------------------------------------------------

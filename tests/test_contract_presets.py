@@ -180,7 +180,7 @@ def test_a_rule_of_a_users_own_chip_keeps_its_settings(
         ("[rules.dfa]\nhidden1 = 3", "rules.dfa.hidden1 must be a table of fields, not 3"),
         (
             "[rules.dfa]\nhidden1.shift = 25",
-            "rules.dfa does not fit the chip: hidden1.shift must be 0 to 24, not 25",
+            "rules.dfa.hidden1.shift must be 0 to 24, not 25",
         ),
         (
             "[rules.dfa]\nlearning.gate = 'open'",

@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "none.npy"
     with pytest.raises(Refusal) as refusal:
         made(spoon(bank=str(path)))
-    assert str(refusal.value) == f"cannot read kernels from {path}: No such file or directory"
+    assert str(refusal.value) == f"cannot read {path}: No such file or directory; check the path"
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, 1000])
@@ -130,5 +130,5 @@ def check_no_kernels(path: Path) -> None:
     """The file is refused in one sentence; what is wrong inside it, numpy says."""
     with pytest.raises(Refusal) as refusal:
         made(spoon(bank=str(path)))
-    assert str(refusal.value).startswith(f"{path} is no .npy file of kernels, or damaged: ")
+    assert str(refusal.value).startswith(f"{path} is no .npy file of a plain array, or damaged (")
     assert "\n" not in str(refusal.value)

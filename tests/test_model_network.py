@@ -1,5 +1,6 @@
 """The model behind fit, predict and score: what it learns, refuses, saves and resumes."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -340,8 +341,10 @@ def changed(learned: ChipModel, path: Path, **about: Any) -> None:
     ("about", "message"),
     [
         ({"epochs": None}, "it lacks epochs"),
-        ({"seed": -1}, "seed must be 0 to 4294967295, not -1"),
-        ({"config": {"name": "a"}}, "the configuration lacks the field 'height'"),
+        ({"seed": -1}, "its counts are no numbers"),
+        ({"samples": 2.5}, "its counts are no numbers"),
+        ({"seed": 1 << 32}, "seed must be 0 to 4294967295, not 4294967296"),
+        ({"config": preset("tiny").to_dict() | {"height": 0}}, "height must be 1 to 1024, not 0"),
         (
             {"config": preset("digits").to_dict()},
             "conv1.kernels.bank must be (8, 1, 3, 3) integers, not (6, 1, 3, 3) int16",
@@ -481,3 +484,24 @@ def test_the_hash_of_training_data_sees_images_and_labels() -> None:
     assert len(hashes) == 3
     expected = hashlib.sha256(X.tobytes() + Y.astype("<i8").tobytes()).hexdigest()
     assert network._sha256(X, Y) == expected
+
+
+def test_other_kernels_under_the_same_name_are_refused(tmp_path: Path) -> None:
+    """A file of kernels that changed between two runs: the second would mix both."""
+    bank = tmp_path / "kernels.npy"
+    (stage,) = TINY.conv
+    config = dataclasses.replace(TINY, conv=(dataclasses.replace(stage, bank=str(bank)),))
+    np.save(bank, fresh(TINY, 0).banks["conv1.kernels"])
+    before = config.sha256
+    tiny(config=config).fit(X, Y, checkpoint=tmp_path / "a.npz")
+    np.save(bank, -fresh(TINY, 0).banks["conv1.kernels"])
+    assert config.sha256 != before
+    with pytest.raises(Refusal, match="cannot be resumed: its bank of kernels differs"):
+        tiny(config=config).fit(X, Y, checkpoint=tmp_path / "a.npz", resume=True)
+
+
+def test_a_training_longer_than_memory_is_refused() -> None:
+    with pytest.raises(
+        Refusal, match=r"a training of 60 samples x 10000000000 epochs takes 24,000,000,"
+    ):
+        tiny(epochs=10**10).fit(X, Y)

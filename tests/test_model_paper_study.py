@@ -179,6 +179,32 @@ def test_a_report_judges_by_the_papers_spread_or_the_programs_bounds(tmp_path: P
     assert "| 3.40 | 4.10 | 1 | 10 | +0.70 |  | no |" in text
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (b"4.9", b"x", "point 1: test_error is 'x', no number; mend it or remove it"),
+        (b"4.9", b"inf", "point 1: test_error is 'inf', no number; mend it or remove it"),
+        (b"4.9", b"4.9,", "line 2, has other cells than the first line names; mend it or "),
+        (b"4.9", b"\xff", "is no CSV ('utf-8' codec can't decode byte 0xff"),
+        (b"4.9", b'"4.9', "is no CSV (unexpected end of data); mend it or remove it"),
+        (b"epochs_run", b"epochs run", "has no column epochs_run; mend it or remove it"),
+        (b",100,,", b"," + b"9" * 5000 + b",,", "no number; mend it or remove it"),
+    ],
+)
+def test_a_damaged_table_is_refused(tmp_path: Path, old: bytes, new: bytes, fault: str) -> None:
+    chosen = plan("mnist", "fc1-500", "drtp")
+    fake_rows(tmp_path, "table1-fc1", iter([(chosen, {"test_error": 4.9})]))
+    path = tmp_path / "table1-fc1.csv"
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(Refusal) as refusal:
+        report("table1-fc1", tmp_path)
+    assert str(refusal.value).startswith(str(path))
+    assert fault in str(refusal.value)
+    assert len(str(refusal.value)) < 500
+
+
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal) as refused:
         report("synthetic", tmp_path)

@@ -1,5 +1,6 @@
 """Training: measured, deterministic, resumed bit for bit, and refused where it makes no sense."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,46 @@ def test_a_checkpoint_of_other_settings_or_none_is_refused(blobs: Task, tmp_path
     file.write_bytes(b"nonsense")
     with pytest.raises(Refusal) as refused:
         fit(settings(epochs=1), blobs, checkpoint=file, resume=True)
-    assert str(refused.value) == (f"{file} is no checkpoint of a run; remove it or name another")
+    assert str(refused.value) == f"{file} is truncated or no .npz file; remove it or name another"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"points": []},
+        {"points": [{"epoch": 1}]},
+        {"points": [{"epoch": "1", "samples": 1, "ends_epoch": True, "test_loss": 1}]},
+        {"points": [{"epoch": 0, "samples": 1, "ends_epoch": True, "test_loss": 1}]},
+        {"points": 3},
+        {"series": []},
+        {"seconds": None},
+        {"settings": 3},
+    ],
+)
+def test_a_checkpoint_that_says_nonsense_is_refused(
+    blobs: Task, tmp_path: Path, damage: dict[str, Any]
+) -> None:
+    file = tmp_path / "run.npz"
+    fit(settings(epochs=1), blobs, checkpoint=file)
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    arrays["run"] = np.array(json.dumps(json.loads(str(arrays["run"])) | damage))
+    np.savez(file, allow_pickle=False, **arrays)
+    with pytest.raises(Refusal) as refused:
+        fit(settings(epochs=1), blobs, checkpoint=file, resume=True)
+    assert str(refused.value) == f"{file} is no checkpoint of a run; remove it or name another"
+
+
+@pytest.mark.parametrize("without", ["adam_m0", "adam_steps", "W1"])
+def test_a_checkpoint_without_a_part_is_refused(blobs: Task, tmp_path: Path, without: str) -> None:
+    file = tmp_path / "run.npz"
+    chosen = settings(epochs=1, optimiser="adam")
+    fit(chosen, blobs, checkpoint=file)
+    with np.load(file) as stored:
+        arrays = {name: array for name, array in stored.items() if name != without}
+    np.savez(file, allow_pickle=False, **arrays)
+    with pytest.raises(Refusal):
+        fit(chosen, blobs, checkpoint=file, resume=True)
 
 
 def test_measurements_stand_at_the_samples_asked_for(blobs: Task) -> None:

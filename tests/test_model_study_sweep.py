@@ -278,6 +278,30 @@ def test_a_sweep_that_cannot_be_is_refused_in_one_sentence(
     assert [entry.name for entry in tmp_path.iterdir()] == ["sweep.toml"]
 
 
+def test_a_grid_is_counted_before_it_is_built(tmp_path: Path) -> None:
+    values = list(range(1000))
+    text = ASKED.replace("[grid]", f"[grid]\nheight = {values}\nwidth = {values}\nlanes = {values}")
+    with pytest.raises(Refusal, match=r"asks for 8,000,000,000 trainings, more than 100,000; make"):
+        read_sweep(asked(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "grid." + "a." * 8000 + "a = [1]",
+        "[grid]\nheight.x.y = [1]",
+        "limit = 0x" + "f" * 5000,
+    ],
+)
+def test_a_sweep_beyond_all_measure_is_refused(tmp_path: Path, text: str) -> None:
+    path = asked(tmp_path, f"{text}\n{ASKED.replace('[grid]', '[other]')}")
+    for words in (text, ASKED + text.removeprefix("[grid]\n").replace("grid.", "")):
+        path.write_text(words)
+        with pytest.raises(Refusal) as refusal:
+            read_sweep(path)
+        assert len(str(refusal.value)) < 600
+
+
 def test_a_missing_file_and_a_table_of_another_sweep_are_refused(tmp_path: Path) -> None:
     code, _, errors = call("sweep", tmp_path / "none.toml")
     assert (code, errors) == (

@@ -115,15 +115,13 @@ def refusal(path: Path) -> str:
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "none.npz"
-    assert (
-        refusal(path) == f"cannot read trace {path}: No such file or directory; give another path"
-    )
+    assert refusal(path) == f"cannot read {path}: No such file or directory; check the path"
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trace.npz"
     path.touch()
-    assert refusal(path) == f"trace {path} is damaged: write it anew with Trace.save"
+    assert refusal(path) == (f"{path} is truncated or no .npz file; write it anew with Trace.save")
 
 
 def test_a_truncated_file_is_refused_wherever_it_ends(trace: Trace, tmp_path: Path) -> None:
@@ -132,7 +130,9 @@ def test_a_truncated_file_is_refused_wherever_it_ends(trace: Trace, tmp_path: Pa
     whole = path.read_bytes()
     for length in range(1, len(whole), 37):
         path.write_bytes(whole[:length])
-        assert refusal(path) == f"trace {path} is damaged: write it anew with Trace.save"
+        assert refusal(path) == (
+            f"{path} is truncated or no .npz file; write it anew with Trace.save"
+        )
 
 
 def test_a_changed_byte_never_changes_a_code(trace: Trace, tmp_path: Path) -> None:
@@ -158,20 +158,23 @@ def test_a_changed_byte_never_changes_a_code(trace: Trace, tmp_path: Path) -> No
 def test_a_text_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trace.npz"
     path.write_text("a trace\n")
-    assert refusal(path) == f"trace {path} is damaged: write it anew with Trace.save"
+    assert refusal(path) == (f"{path} is truncated or no .npz file; write it anew with Trace.save")
 
 
 def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "trace.npz"
     objects: dict[str, Any] = {"a:rows": np.array([None])}
     np.savez(path, **objects)
-    assert refusal(path) == f"trace {path} is damaged: write it anew with Trace.save"
+    assert refusal(path) == (
+        f"{path} cannot be read as .npz of plain arrays (its elements are object, neither numbers "
+        f"nor text); write it anew with Trace.save"
+    )
 
 
 def test_a_single_array_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trace.npy"
     np.save(path, np.zeros((2, 2)))
-    assert refusal(path) == f"{path} is no trace: write it anew with Trace.save"
+    assert refusal(path) == f"{path} is truncated or no .npz file; write it anew with Trace.save"
 
 
 @pytest.mark.parametrize("without", ["a.sums:rows", "a.sums:lengths", "a.sums:columns"])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, guess, shown
 
 
 class Rule(StrEnum):
@@ -19,6 +19,9 @@ class Rule(StrEnum):
 
 RULES = ("none", "shallow", "drtp", "drtp-scaled", "sdfa", "dfa")
 """Rules as commands and tables name them: all of `Rule`, and drtp scaled by the label's error."""
+
+BANKS = ("gabor", "random")
+"""Kernels that the kit draws itself; any other bank is the path of a file."""
 
 SETTINGS = {
     "hidden": ("shift", "rate_shift", "threshold", "spread"),
@@ -107,6 +110,8 @@ def one_of(kind: type[StrEnum], value: Any, where: str) -> Any:
     """The member of a set of choices by its name. Raises `Refusal` with all names."""
     try:
         return kind(value)
-    except ValueError:
+    except (ValueError, TypeError):
         names = ", ".join(kind)
-        raise Refusal(f"{where} must be one of {names}, not {value!r}") from None
+        raise Refusal(
+            f"{where} must be one of {names}, not {shown(value)}{guess(value, kind)}"
+        ) from None

@@ -1,7 +1,7 @@
 """The chip's configuration: choose -> derive -> check.
 
-Choices are fields; everything else is a property; each cross-constraint refuses at construction,
-in one sentence.
+Choices are fields; everything else is a property; what does not fit together is refused at
+construction, all of it at once (`model.contract.limits`).
 """
 
 import dataclasses
@@ -9,10 +9,11 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from model.contract import event, noise
 from model.contract.choices import (
+    BANKS,
     RULES,
     SETTINGS,
     Activation,
@@ -25,7 +26,8 @@ from model.contract.choices import (
     Settings,
 )
 from model.contract.formats import Format, signed_format
-from model.contract.refusal import Refusal
+from model.contract.limits import mistakes
+from model.contract.refusal import Refusal, check_none, guess
 from model.contract.shapes import ERROR, SCALED_MODULATION, TERNARY, ConvShape, LayerShape
 
 
@@ -49,9 +51,7 @@ class ChipConfig:
     rules: dict[str, Settings] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        _check_ranges(self)
-        _check_stages(self)
-        _check_learning(self)
+        check_none(mistakes(self), f"the chip {self.name}")
 
     # -- derived: formats ---------------------------------------------------------------------
 
@@ -197,8 +197,14 @@ class ChipConfig:
 
     @property
     def sha256(self) -> str:
-        """Hash of all choices: equal exactly where two chips are."""
+        """Hash of all choices: equal exactly where two chips are.
+
+        A kernel file counts by its content, wherever it lies. Raises `Refusal` where it is missing.
+        """
         made = {name: value for name, value in self.to_dict().items() if name != "rules"}
+        for stage in made["conv"]:
+            if stage["bank"] not in BANKS:
+                stage["bank"] = _content(Path(stage["bank"]))
         return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
     # -- rules --------------------------------------------------------------------------------
@@ -229,7 +235,9 @@ class ChipConfig:
         where there is no such rule, or it has settings that do not fit the chip.
         """
         if rule not in RULES:
-            raise Refusal(f"there is no rule {rule!r}; there are {', '.join(RULES)}")
+            raise Refusal(
+                f"there is no rule {rule!r}; there are {', '.join(RULES)}{guess(rule, RULES)}"
+            )
         if rule == self.rule_name:
             return self
         mine = self.settings
@@ -254,6 +262,14 @@ class ChipConfig:
         )
 
 
+def _content(path: Path) -> str:
+    """The sum of a kernel file's bytes."""
+    try:
+        return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    except OSError as error:
+        raise Refusal(f"cannot read kernels from {path}: {error.strerror}") from error
+
+
 def _choices_made(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     """Those of a table's fields that are not left open: TOML has no word for none."""
     return {name: value for name, value in fields if value is not None and value != {}}
@@ -262,87 +278,3 @@ def _choices_made(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 def _completed(settings: Settings, chosen: Settings) -> Settings:
     """All settings: those chosen, and the others for what is left open."""
     return {part: fields | chosen.get(part, {}) for part, fields in settings.items()}
-
-
-# -- checking -----------------------------------------------------------------------------------
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise Refusal(f"{name} must be {low} to {high}, not {value}")
-
-
-def _check_ranges(config: ChipConfig) -> None:
-    if not config.name.replace("-", "_").isidentifier():
-        raise Refusal(f"name must be letters, digits and dashes, not {config.name!r}")
-    _within("height", config.height, 1, 1 << event.Y_BITS)
-    _within("width", config.width, 1, 1 << event.X_BITS)
-    _within("channels", config.channels, 1, 1 << event.CHANNEL_BITS)
-    _within("pixel_bits", config.pixel_bits, 1, event.TIME_BITS)
-    _within("weight_bits", config.weight_bits, 2, 16)
-    _within("lanes", config.lanes, 1, 32)
-    _within("readout.classes", config.readout.classes, 2, 1 << event.LABEL_BITS)
-    _within("readout.shift", config.readout.shift, 0, 24)
-    if not 1 <= len(config.hidden) <= 2:
-        raise Refusal(f"hidden must be one or two layers, not {len(config.hidden)}")
-    if len(config.conv) > 2:
-        raise Refusal(f"conv must be at most two stages, not {len(config.conv)}")
-
-
-def _check_stages(config: ChipConfig) -> None:
-    for number, stage in enumerate(config.conv):
-        where = f"conv{number + 1}"
-        _within(f"{where}.kernels", stage.kernels, 1, 1024)
-        _within(f"{where}.size", stage.size, 1, 15)
-        _within(f"{where}.padding", stage.padding, 0, stage.size - 1)
-        _within(f"{where}.pool", stage.pool, 1, 16)
-        _within(f"{where}.shift", stage.shift, 0, 24)
-        _within(f"{where}.kernel_bits", stage.kernel_bits, 2, 8)
-        _within(f"{where}.feature_bits", stage.feature_bits, 1, 8)
-        if stage.inhibition is not None:
-            _within(f"{where}.inhibition", stage.inhibition, 1, 24)
-        shape = config.conv_shapes[number]
-        if min(shape.map_height, shape.map_width) < 1:
-            raise Refusal(
-                f"{where}.size {stage.size} does not fit its {shape.height} x {shape.width} input"
-            )
-        if shape.map_height % stage.pool or shape.map_width % stage.pool:
-            raise Refusal(
-                f"{where}.pool must divide its {shape.map_height} x {shape.map_width} map, "
-                f"not {stage.pool}"
-            )
-    for number, layer in enumerate(config.hidden):
-        where = f"hidden{number + 1}"
-        _within(f"{where}.neurons", layer.neurons, 1, 1 << len(noise.MASK_BASIS))
-        _within(f"{where}.shift", layer.shift, 0, 24)
-        _within(f"{where}.spread", layer.spread, 0, config.weight.high)
-        _within(f"{where}.threshold", layer.threshold, 1, 1 << 24)
-        lanes = config.layer_shapes[number].lanes
-        if layer.neurons % lanes:
-            raise Refusal(
-                f"{where}.neurons must be a multiple of lanes ({lanes}), not {layer.neurons}"
-            )
-
-
-def _check_learning(config: ChipConfig) -> None:
-    learning, classes = config.learning, config.readout.classes
-    _within("learning.density", learning.density, 1, classes)
-    _within("learning.error_shift", learning.error_shift, 0, 8)
-    _within("learning.error_threshold", learning.error_threshold, 1, ERROR.high)
-    if learning.error_scaled and learning.rule is not Rule.DRTP:
-        raise Refusal("learning.error_scaled belongs to the rule drtp alone")
-    if learning.lfsr_bits not in noise.TAPS:
-        widths = ", ".join(map(str, noise.TAPS))
-        raise Refusal(f"learning.lfsr_bits must be one of {widths}, not {learning.lfsr_bits}")
-    if not learning.schedule:
-        raise Refusal("learning.schedule must name at least one step")
-    for step in learning.schedule:
-        _within("learning.schedule's steps", step, 0, (1 << event.RATE_BITS) - 1)
-    for shape in config.layer_shapes:
-        greatest = shape.rate_shift + config.rate_steps - 1
-        _within(f"{shape.name}.rate_shift", shape.rate_shift, 1, 24)
-        if shape.learns and greatest > learning.lfsr_bits:
-            raise Refusal(
-                f"{shape.name}.rate_shift reaches {greatest} with the schedule, more than the "
-                f"{learning.lfsr_bits} bits of the LFSR: rounding would be biased"
-            )

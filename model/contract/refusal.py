@@ -6,8 +6,9 @@ standard error and a non-zero exit code, never as a traceback.
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 MOST_CHARACTERS = 160  #: of a value or a library's message inside a sentence
@@ -30,6 +31,21 @@ def shown(value: Any) -> str:
         return _cut(repr(value))
     except (RecursionError, ValueError):
         return f"{type(value).__name__} too long to be written"
+
+
+def guess(word: Any, known: Iterable[str]) -> str:
+    """The end of a sentence that asks whether a known word was meant; empty where none is near."""
+    near = get_close_matches(word, [*map(str, known)], 1) if isinstance(word, str) else []
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def check_none(mistakes: Sequence[str], where: str) -> None:
+    """Refuse where there are mistakes: one as it is, more of them a line each."""
+    if len(mistakes) == 1:
+        raise Refusal(mistakes[0])
+    if mistakes:
+        lines = "".join(f"\n  - {mistake}" for mistake in mistakes)
+        raise Refusal(f"{where} has {len(mistakes)} mistakes:{lines}")
 
 
 def reason(error: BaseException) -> str:

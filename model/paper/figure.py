@@ -19,7 +19,8 @@ from matplotlib.figure import Figure as Picture
 from numpy.typing import NDArray
 
 from model.contract.artifact import writing
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, reason
+from model.data.places import read
 from model.paper.settings import ALGORITHMS, Settings, plan
 from model.paper.task import Task, load
 from model.paper.training import Progress, Watcher, fit
@@ -113,12 +114,32 @@ def redraw(
             )
             run.write_json(kept)
             checkpoint.unlink(missing_ok=True)
-        told.setdefault(settings.algorithm, []).append(json.loads(kept.read_text()))
-    picture = figure.draw(told, f"{figure.title}{_caption(planned, scale)}")
+        told.setdefault(settings.algorithm, []).append(_read(kept))
+    try:
+        picture = figure.draw(told, f"{figure.title}{_caption(planned, scale)}")
+    except Refusal:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise Refusal(
+            f"a run kept in {folder} is damaged ({reason(error)}); remove its .json files"
+        ) from error
     path = folder / f"figure_{name}{'_paper' if paper_scale else ''}.png"
     with writing(path) as file:
         picture.savefig(file, format="png", dpi=120)
     return path
+
+
+def _read(path: Path) -> Told:
+    """A run that was kept as JSON."""
+    try:
+        told = json.loads(read(path))
+        if not isinstance(told, dict):
+            raise ValueError("it is no run")
+    except Refusal:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise Refusal(f"{path} is no kept run ({reason(error)}); remove it") from error
+    return told
 
 
 def _caption(planned: list[Settings], scale: Scale) -> str:

@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 
 from model.contract.refusal import Refusal
 from model.paper.settings import LIKE
-from model.paper.study import STUDIES, Row, read_rows
+from model.paper.study import STUDIES, Row, read_points, read_rows
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 PROGRAM = "authors' program"
@@ -75,7 +75,7 @@ def report(study: str, folder: Path) -> list[Comparison]:
     """
     if study not in STUDIES:
         raise Refusal(f"there is no study {study!r}; choose one of {', '.join(STUDIES)}")
-    rows = read_rows(folder / f"{study}.csv")
+    rows = read_points(folder / f"{study}.csv")
     if not rows:
         raise Refusal(
             f"study {study!r} has no finished point in {folder}; "

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import zipfile
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.contract.artifact import writing
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, shown
+from model.data.arrays import read_arrays
 from model.paper.network import Network
 from model.paper.settings import Settings
 
@@ -99,27 +99,41 @@ class Run:
         The epochs may have grown. Raises `Refusal` where it cannot be read, was made with other
         settings, or is further on than the epochs asked for.
         """
+        arrays = read_arrays(path, "remove it or name another")
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = dict(stored)
             told = json.loads(str(arrays.pop("run")))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            points, series, seconds = _measured(told)
+            settings = dict(told["settings"])
+        except Exception as error:  # damage can lie anywhere
             raise Refusal(f"{path} is no checkpoint of a run; remove it or name another") from error
         for name, value in asdict(self.settings).items():
-            if name != "epochs" and told["settings"].get(name) != value:
+            if name != "epochs" and settings.get(name) != value:
                 raise Refusal(
-                    f"{path} was made with {name} = {told['settings'].get(name)!r}, not {value!r}; "
+                    f"{path} was made with {name} = {shown(settings.get(name))}, not {value!r}; "
                     f"give the same settings or another checkpoint"
                 )
-        self.points = [Point(**point) for point in told["points"]]
-        if self.points[-1].epoch > self.settings.epochs:
+        if points[-1].epoch > self.settings.epochs:
             raise Refusal(
-                f"{path} is {self.points[-1].epoch} epochs on, but {self.settings.epochs} are "
+                f"{path} is {points[-1].epoch} epochs on, but {self.settings.epochs} are "
                 f"asked for; ask for more or name another checkpoint"
             )
-        self.series, self.seconds = told["series"], told["seconds"]
+        self.points, self.series, self.seconds = points, series, seconds
         self.network.restore(arrays)
         return arrays
+
+
+def _measured(told: Any) -> tuple[list[Point], dict[str, list[Any]], float]:
+    """The points, series and seconds of a checkpoint; ValueError where they cannot be those."""
+    points = [Point(**point) for point in told["points"]]
+    for point in points:
+        for name, value in asdict(point).items():
+            counted = name in ("epoch", "samples")
+            if not (value is None or isinstance(value, int if counted else (int, float))):
+                raise ValueError(f"{name} is no number")
+    series = {str(name): list(values) for name, values in told["series"].items()}
+    if not points or min(point.epoch for point in points) < 1:
+        raise ValueError("nothing was measured")
+    return points, series, float(told["seconds"])
 
 
 def provenance(settings: Settings) -> dict[str, str]:

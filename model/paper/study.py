@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from model.contract.artifact import write_text
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, guess, reason, shown
+from model.data.places import read
 from model.paper.run import Run, provenance
 from model.paper.settings import ALGORITHMS, Settings, plan
 from model.paper.task import Task, load
@@ -32,6 +33,9 @@ RESULTS = (
     "seconds",
 )
 PROVENANCE = ("config", "python", "library")
+COLUMNS = (*(field.name for field in fields(Settings)), *RESULTS, *PROVENANCE)
+NUMBERS = (*RESULTS, "dropout", "patience")
+MOST = 1e12  # of any of them
 CURVE = ("epoch", "test_error", "test_loss", "train_error", "train_loss")
 
 
@@ -163,12 +167,14 @@ def study(
     to. Raises `Refusal` for an unknown study and as `fit` does.
     """
     if name not in STUDIES:
-        raise Refusal(f"there is no study {name!r}; choose one of {', '.join(STUDIES)}")
+        raise Refusal(
+            f"there is no study {name!r}; choose one of {', '.join(STUDIES)}{guess(name, STUDIES)}"
+        )
     planned = [replace(settings, backend=backend) for settings in STUDIES[name]()]
     if epochs is not None:
         planned = [replace(point, epochs=min(epochs, point.epochs)) for point in planned]
     points, curves = folder / f"{name}.csv", folder / f"{name}.curves.csv"
-    rows = read_rows(points)
+    rows = read_points(points)
     task: Task | None = None
     for number, settings in enumerate(planned, 1):
         begun = [row for row in rows if _on_course(row, settings)]
@@ -189,8 +195,7 @@ def study(
         kept = [row for row in read_rows(curves) if row["config"] not in past]
         write_rows(curves, ("config", *CURVE), [*kept, *_curve(run)])
         rows = [*(row for row in rows if row["config"] not in past), _row(run)]
-        names = [field.name for field in fields(Settings)]
-        write_rows(points, (*names, *RESULTS, *PROVENANCE), rows)
+        write_rows(points, COLUMNS, rows)
         if epochs is None:
             checkpoint.unlink(missing_ok=True)
     return rows
@@ -233,11 +238,52 @@ def _curve(run: Run) -> Iterator[Row]:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a CSV as text, none where there is no file yet."""
+    """Return the rows of a CSV as text, none where there is no file yet.
+
+    Raises `Refusal` where the file cannot be read, or a row has other cells than the first line
+    names.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    rows: list[Row] = []
+    try:
+        reader = csv.DictReader(io.StringIO(read(path).decode(), newline=""), strict=True)
+        for row in reader:
+            if None in row or None in row.values():
+                raise Refusal(
+                    f"{path}, line {reader.line_num}, has other cells than the first line names; "
+                    f"mend it or remove it"
+                )
+            rows.append(row)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise Refusal(f"{path} is no CSV ({reason(error)}); mend it or remove it") from error
+    return rows
+
+
+def read_points(path: Path) -> list[Row]:
+    """Return the finished points of a study, none where there is no file yet.
+
+    Raises `Refusal` where a column is missing, or a cell that is reported is no number.
+    """
+    rows = read_rows(path)
+    for number, row in enumerate(rows, 1):
+        for name in COLUMNS:
+            if name not in row:
+                raise Refusal(f"{path} has no column {name}; mend it or remove it")
+            if name in NUMBERS and not _is_number(row[name], name in ("epochs_run", "patience")):
+                raise Refusal(
+                    f"{path}, point {number}: {name} is {shown(row[name])}, no number; mend it or "
+                    f"remove it"
+                )
+    return rows
+
+
+def _is_number(text: str, whole: bool) -> bool:
+    """Whether a cell is empty or holds a number that a mean can be taken of."""
+    try:
+        return (not text and not whole) or abs(int(text) if whole else float(text)) < MOST
+    except ValueError:
+        return False
 
 
 def write_rows(path: Path, columns: tuple[str, ...], rows: list[Row]) -> None:

@@ -102,7 +102,7 @@ def fit(
     """
     training = _Training(settings, task, prepared, order, monitor, measure_train, bool(watchers))
     if resume and checkpoint and checkpoint.exists():
-        training.optimiser.restore(training.run.resume(checkpoint))
+        training.resume(checkpoint)
     run = training.run
     done = max((point.epoch for point in run.points), default=0)
     for epoch in range(done + 1, settings.epochs + 1):
@@ -221,6 +221,17 @@ class _Training:
             before = seen - len(chosen)
             if ends or (self.monitor and seen // self.monitor > before // self.monitor):
                 self.run.points.append(self._measure(epoch, seen, ends))
+
+    def resume(self, checkpoint: Path) -> None:
+        """Go on from a checkpoint. Raises `Refusal` as `Run.resume` does."""
+        memory = self.run.resume(checkpoint)
+        try:
+            self.optimiser.restore(memory)
+        except (KeyError, ValueError, TypeError) as error:
+            raise Refusal(
+                f"{checkpoint} lacks the optimiser's memory, or holds another's; remove it or name "
+                f"another"
+            ) from error
 
     def learn(self, step: Step) -> None:
         """Change the weights by one update."""

@@ -18,11 +18,11 @@ not measured again.
 """
 
 import itertools
+import math
 import platform
 import re
 import socket
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -36,8 +36,8 @@ from joblib import Parallel, delayed, parallel_config
 from model.arith import Codes
 from model.contract.config import ChipConfig
 from model.contract.presets import chosen
-from model.contract.reading import from_dict
-from model.contract.refusal import Refusal
+from model.contract.reading import from_dict, read_toml
+from model.contract.refusal import Refusal, guess, shown
 from model.data import Dataset, load
 from model.network import Images, Progress
 from model.paper.study import Row, read_rows, write_rows
@@ -46,6 +46,7 @@ from model.study.experiment import Experiment, Samples, limited, named, samples_
 FIELDS = ("preset", "config", "data", "test_fraction", "epochs", "limit", "algorithms", "seeds")
 PROVENANCE = ("config_sha256", "data_sha256", "python", "numpy", "numba")
 IDENTITY = ("config_sha256", "data_sha256", "algorithm", "epochs", "seed")
+MOST_POINTS = 100_000
 ANSWER_SECONDS = 5.0  #: within which a scheduler must be there
 WORKERS_SECONDS = 30.0  #: within which its first worker must be there
 
@@ -81,30 +82,38 @@ def read_sweep(path: Path) -> Sweep:
 
     A path that the file gives is relative to the file's folder.
     """
-    try:
-        table = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise Refusal(f"cannot read sweep {path}: {error.strerror}; check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Refusal(f"sweep {path} is not TOML: {error}") from error
+    table = read_toml(path, "sweep")
     for name in table:
         if name not in (*FIELDS, "grid"):
-            raise Refusal(f"sweep {path} has no field {name!r}; it has {', '.join(FIELDS)}, grid")
+            names = f"{', '.join(FIELDS)}, grid{guess(name, (*FIELDS, 'grid'))}"
+            raise Refusal(f"sweep {path} has no field {shown(name)}; it has {names}")
     file = _value(path, table, "config", str, None)
     base = chosen(
         _value(path, table, "preset", str, None), path.parent / file if file else None, None
     )
-    grid = dict(_leaves(_value(path, table, "grid", dict, {})))
+    try:
+        grid = dict(_leaves(_value(path, table, "grid", dict, {})))
+    except RecursionError as error:
+        raise Refusal(
+            f"sweep {path}: grid nests too deep; name fields as hidden1.neurons"
+        ) from error
     for name, values in grid.items():
         if not isinstance(values, list) or not values:
-            raise Refusal(f"sweep {path}: grid.{name} must be a list of values, not {values!r}")
+            raise Refusal(
+                f"sweep {path}: grid.{name} must be a list of values, not {shown(values)}"
+            )
     algorithms = _list(path, table, "algorithms", str)
     seeds = _list(path, table, "seeds", int)
     epochs = _value(path, table, "epochs", int, 5)
     if epochs < 1:
-        raise Refusal(f"sweep {path}: epochs must be at least 1, not {epochs}")
+        raise Refusal(f"sweep {path}: epochs must be at least 1, not {shown(epochs)}")
     if min(seeds) < 0:
-        raise Refusal(f"sweep {path}: a seed must be 0 or more, not {min(seeds)}")
+        raise Refusal(f"sweep {path}: a seed must be 0 or more, not {shown(min(seeds))}")
+    count = math.prod([*map(len, grid.values()), len(algorithms), len(seeds)])
+    if count > MOST_POINTS:
+        raise Refusal(
+            f"sweep {path} asks for {count:,} trainings, more than {MOST_POINTS:,}; make it smaller"
+        )
     points = []
     for values in itertools.product(*grid.values()):
         assigned = dict(zip(grid, values, strict=True))
@@ -133,9 +142,9 @@ def with_fields(config: ChipConfig, values: dict[str, Any]) -> ChipConfig:
         *place, leaf = name.split(".")
         part: Any = choices
         for step in place:
-            part = part.get(step) or _numbered(part, step)
+            part = (part.get(step) or _numbered(part, step)) if isinstance(part, dict) else {}
         if not isinstance(part, dict) or leaf not in part:
-            raise Refusal(f"the chip {config.name} has no field {name!r} to sweep")
+            raise Refusal(f"the chip {config.name} has no field {shown(name)} to sweep")
         part[leaf] = value
     return from_dict(choices)
 
@@ -256,10 +265,7 @@ def _check_answers(scheduler: str) -> None:
 
 
 def _rows_so_far(out: Path, columns: tuple[str, ...]) -> list[Row]:
-    try:
-        rows = read_rows(out)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(f"cannot read {out}: {error}; choose another --out") from error
+    rows = read_rows(out)
     if rows and tuple(rows[0]) != columns:
         raise Refusal(f"{out} holds another sweep, with other columns; choose another --out")
     return rows
@@ -290,12 +296,14 @@ def _numbered(part: dict[str, Any], step: str) -> Any:
 def _value(path: Path, table: dict[str, Any], name: str, kind: type, default: Any) -> Any:
     value = table.get(name, default)
     if value is not default and type(value) is not kind:
-        raise Refusal(f"sweep {path}: {name} must be {kind.__name__}, not {value!r}")
+        raise Refusal(f"sweep {path}: {name} must be {kind.__name__}, not {shown(value)}")
     return value
 
 
 def _list(path: Path, table: dict[str, Any], name: str, kind: type) -> list[Any]:
     values = table.get(name)
     if not isinstance(values, list) or not values or any(type(v) is not kind for v in values):
-        raise Refusal(f"sweep {path}: {name} must be a list of {kind.__name__}, not {values!r}")
+        raise Refusal(
+            f"sweep {path}: {name} must be a list of {kind.__name__}, not {shown(values)}"
+        )
     return values
