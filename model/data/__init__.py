@@ -32,7 +32,16 @@ WITH_TEST: dict[str, Callable[[Path | None], Dataset]] = {
 }
 """The sets that bring their own test samples, each with its loader."""
 
-NAMES = ("digits", *WITH_TEST)
+EMULATED = {
+    "nmnist-emulated": "mnist",
+    "fashion-mnist-emulated": "fashion-mnist",
+    "cifar10-emulated": "cifar10",
+    "cifar10-jpeg-emulated": "cifar10-jpeg",
+    "digits-emulated": "digits",
+}
+"""Sets of emulated recordings, and of whose images."""
+
+NAMES = ("digits", *WITH_TEST, *EMULATED)
 
 
 def load(
@@ -47,7 +56,8 @@ def load(
     Parameters
     ----------
     name_or_path
-        One of `NAMES`; or a .npz file; or a folder or tar file of images in class folders. A name
+        One of `NAMES` (the emulated ones are counts of events: `model.data.emulated`); or a .npz
+        file; or a folder or tar file of images in class folders. A name
         wins over a path of the same spelling: write `./mnist` for the path.
     data_dir
         Where to look first for the files of a named set (then $DRTP_DATA_DIR, `./data`, the
@@ -63,6 +73,13 @@ def load(
     Refusal
         For anything missing, damaged, of a wrong sum, shape, type or label.
     """
+    if name_or_path in EMULATED:
+        from model.data.emulated import emulated  # compiles loops, which takes a second
+
+        pictures = load(
+            EMULATED[name_or_path], data_dir=data_dir, test_fraction=test_fraction, seed=seed
+        )
+        return emulated(pictures, name_or_path)
     if name_or_path in WITH_TEST:
         if test_fraction is not None:
             raise Refusal(
