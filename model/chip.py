@@ -27,7 +27,12 @@ def no_counts(config: ChipConfig) -> Counts:
 
 
 class PlainChip:
-    """A chip in operation: takes samples as event words, changes its state as it learns."""
+    """A chip in operation: takes samples as event words, changes its state as it learns.
+
+    `freeze`, as the host's register: nothing is learned, whatever marks ask.
+    """
+
+    freeze = False
 
     def __init__(self, config: ChipConfig, state: State, trace: Trace | None = None) -> None:
         self.config = config
@@ -37,20 +42,25 @@ class PlainChip:
         bits = config.learning.lfsr_bits
         self._masks = {s.name: neuron_masks(s.outputs, bits) for s in config.layer_shapes}
 
-    def take(self, words: Sequence[int] | Words) -> tuple[Codes, Verdict]:
-        """One sample from its words to its scores and verdict; learns if its mark asks for it."""
+    def take(self, words: Sequence[int] | Words) -> tuple[Codes, Verdict] | None:
+        """One sample from its words to its scores and verdict; learns if its mark asks for it.
+
+        An aborted sample gives neither, but leaves its records.
+        """
         admitted = self._admit(words)
         sums, layer_items = self._forward(admitted)
         scores = readout.score(self.config.readout, sums[-1], self.counts["readout"])
         verdict = Verdict(readout.classify(sums[-1]), admitted.mark.learn, admitted.faulty)
-        self._note("readout.scores", scores[:, None])
-        self._note("readout.verdict", [[pack_verdict(verdict) & (1 << VERDICT_BITS) - 1]])
+        given = slice(0 if admitted.mark.abort else None)
+        self._note("readout.scores", scores[given, None])
+        row = np.array([[pack_verdict(verdict) & ((1 << VERDICT_BITS) - 1)]])
+        self._note("readout.verdict", row[given])
         self._learn(admitted, sums, layer_items, scores)
-        return scores, verdict
+        return None if admitted.mark.abort else (scores, verdict)
 
     def run(self, samples: Iterable[Sequence[int] | Words]) -> tuple[Codes, Codes]:
-        """Many samples: their classes (N,) and scores (N, classes)."""
-        results = [self.take(words) for words in samples]
+        """Many samples: classes (N,) and scores (N, classes) of those that were not aborted."""
+        results = [result for words in samples if (result := self.take(words)) is not None]
         classes = np.array([verdict.label for _, verdict in results], dtype=np.int64)
         scores = np.array([scores for scores, _ in results], dtype=np.int64)
         return classes, scores.reshape(len(results), self.config.readout.classes)
@@ -60,11 +70,11 @@ class PlainChip:
             self.trace.add(boundary, rows)
 
     def _admit(self, words: Sequence[int] | Words) -> Admitted:
-        admitted = admit(self.config, words)
+        admitted = admit(self.config, words, self.freeze)
         self.counts["encode"].update(
             events=len(admitted.events),
             dropped_events=admitted.dropped,
-            samples=1,
+            samples=int(not admitted.mark.abort),
             refused_marks=int(admitted.refused),
         )
         self._note("encode.events", admitted.events)

@@ -33,8 +33,16 @@ class Admitted:
         return self.dropped > 0 or self.refused
 
 
-def admit(config: ChipConfig, words: Sequence[int] | Words) -> Admitted:
+def verdicts(words: Words) -> int:
+    """How many verdicts come of words (n,): one a mark, none where it is an abort mark."""
+    marks = words[words >> np.uint32(event.MARK_AT) == 1]
+    return int(np.count_nonzero(~marks >> np.uint32(event.ABORT_AT) & 1))
+
+
+def admit(config: ChipConfig, words: Sequence[int] | Words, freeze: bool = False) -> Admitted:
     """Pass one sample through the guard: events whose words are malformed are dropped.
+
+    `freeze`: the chip learns nothing, whatever the mark asks.
 
     Raises `Refusal` if the words are not events followed by one mark.
     """
@@ -53,8 +61,9 @@ def admit(config: ChipConfig, words: Sequence[int] | Words) -> Admitted:
         latest = item.time
         kept.append((item.x, item.y, item.channel, config.time_top - item.time))
     known = last.label < config.readout.classes and last.rate < config.rate_steps
-    asked = last.learn and config.learning.rule is not Rule.NONE
-    mark = Mark(last.label, asked and known, last.rate)
+    learns = config.learning.rule is not Rule.NONE and not freeze and not last.abort
+    asked = last.learn and learns
+    mark = Mark(last.label, asked and known, last.rate, last.abort)
     events = np.array(kept, dtype=np.int64).reshape(len(kept), 4)
     return Admitted(events, mark, dropped, asked and not known)
 

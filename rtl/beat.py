@@ -1,7 +1,7 @@
 """Beats of the streams inside the chip: an item, or the mark that ends a sample.
 
 Every stream between stages carries the items of a sample, then one beat with `end` set whose body
-is the mark: label, learn, rate step and the faulty flag travel with the data, so that stages
+is the mark: label, learn, rate step, faulty and abort travel with the data, so that stages
 overlap freely and nothing depends on timing.
 """
 
@@ -25,6 +25,7 @@ def mark_layout(config: ChipConfig) -> data.StructLayout:
             "learn": 1,
             "rate": index_bits(config.rate_steps),
             "faulty": 1,
+            "abort": 1,
         }
     )
 

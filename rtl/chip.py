@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from model.contract.config import ChipConfig
 from model.contract.event import WORD_BITS
 from model.contract.registers import learning_layers
+from model.contract.result import VERDICT_AT
 from model.contract.stages import boundaries, stage_names
 from model.contract.storage import host_banks
 from rtl.beat import connect_items
@@ -22,8 +23,9 @@ from rtl.readout import Readout
 class Chip(wiring.Component):
     """The processor without its outer bus.
 
-    Members: `events` and `results` (words of `model.contract.event` and `.result`), `host`, and one
-    `monitor_*` port a boundary of `model.contract.stages`; a monitor left open costs nothing.
+    Members: `events` and `results` (words of `model.contract.event` and `.result`), `host`,
+    `irq` (as the host asked for it), and one `monitor_*` port a boundary of
+    `model.contract.stages`; a monitor left open costs nothing.
     Timing: stages overlap: while a layer learns from one sample, the stages before it take the
     next. A sample's marks travel with its data, so results do not depend on when words arrive.
     """
@@ -36,6 +38,7 @@ class Chip(wiring.Component):
                 "events": In(stream.Signature(WORD_BITS)),
                 "results": Out(stream.Signature(32)),
                 "host": In(HostBus),
+                "irq": Out(1),
                 **monitors,
             }
         )
@@ -93,6 +96,10 @@ class Chip(wiring.Component):
             registers.busy.eq(Cat(stage.busy for stage in stages.values()).any()),
             registers.dropped.eq(encode.dropped),
             registers.refused.eq(encode.refused),
+            registers.verdict.eq(self.results.valid & self.results.payload[VERDICT_AT]),
+            encode.drop.eq(registers.drop),
+            encode.freeze.eq(registers.freeze),
+            self.irq.eq(registers.irq),
         ]
         if not config.counters:
             return

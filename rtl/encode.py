@@ -1,6 +1,6 @@
 """The guard at the chip's door: words to well-formed events. Twin: `model/encode.py`."""
 
-from amaranth.hdl import Cat, Elaboratable, Module, Signal
+from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,10 +15,11 @@ from rtl.counters import steps_layout
 class Encode(wiring.Component):
     """Drops malformed events, refuses to learn from unknown marks, turns time into value.
 
-    Members: `words` (the host's), `events`; `dropped`, `refused` (pulses); `busy` (a sample is
+    Members: `words` (the host's), `events`; `drop` (a pulse: an abort mark goes in before the next
+    word), `freeze` (nothing is to be learned); `dropped`, `refused` (pulses); `busy` (a sample is
     open); `count`; `monitor_events`.
-    Timing: latency 1 cycle, one word a cycle; a dropped word takes one cycle too. Reset: no sample
-    open.
+    Timing: latency 1 cycle, one word a cycle; a dropped word takes one cycle too, and so does the
+    mark of a drop. Reset: no sample open.
     """
 
     def __init__(self, config: ChipConfig) -> None:
@@ -29,6 +30,8 @@ class Encode(wiring.Component):
             {
                 "words": In(stream.Signature(event.WORD_BITS)),
                 "events": Out(stream.Signature(beat)),
+                "drop": In(1),
+                "freeze": In(1),
                 "dropped": Out(1),
                 "refused": Out(1),
                 "busy": Out(1),
@@ -41,7 +44,9 @@ class Encode(wiring.Component):
         """Build the checks and the output register."""
         config = self.config
         m = Module()
-        word, out = self.words.payload, self.events
+        out = self.events
+        dropping = Signal()  # the abort mark of a drop goes in
+        word, offered = Signal(event.WORD_BITS), Signal()
         is_mark = word[event.MARK_AT]
         x = word[event.X_AT :][: event.X_BITS]
         y = word[event.Y_AT :][: event.Y_BITS]
@@ -49,11 +54,13 @@ class Encode(wiring.Component):
         time = word[event.TIME_AT :][: event.TIME_BITS]
         label = word[event.LABEL_AT :][: event.LABEL_BITS]
         rate = word[event.RATE_AT :][: event.RATE_BITS]
+        abort = word[event.ABORT_AT]
 
         latest = Signal(event.TIME_BITS)
         faulty = Signal()
         open_sample = Signal()
-        room = self._room(m, is_mark)
+        taken = Signal()
+        room = self._room(m, taken & is_mark)
         well_formed = Signal()
         m.d.comb += well_formed.eq(
             (x < config.width)
@@ -63,25 +70,31 @@ class Encode(wiring.Component):
             & (time < config.time_top)
             & room
         )
-        asked = word[event.LEARN_AT] & (config.learning.rule is not Rule.NONE)
+        learns = config.learning.rule is not Rule.NONE
+        asked = word[event.LEARN_AT] & ~abort & ~self.freeze & learns
         known = (label < config.readout.classes) & (rate < config.rate_steps)
         free = Signal()
-        taken = Signal()
         m.d.comb += [
+            word.eq(Mux(dropping, event.pack_mark(event.ABORT), self.words.payload)),
+            offered.eq(self.words.valid | dropping),
             free.eq(~out.valid | out.ready),
-            self.words.ready.eq(free),
-            taken.eq(self.words.valid & free),
+            self.words.ready.eq(free & ~dropping),
+            taken.eq(offered & free),
             self.dropped.eq(taken & ~is_mark & ~well_formed),
             self.refused.eq(taken & is_mark & asked & ~known),
-            self.busy.eq(open_sample | out.valid),
+            self.busy.eq(open_sample | out.valid | dropping),
             self.count.events.eq(taken & ~is_mark & well_formed),
             self.count.dropped_events.eq(self.dropped),
-            self.count.samples.eq(taken & is_mark),
+            self.count.samples.eq(taken & is_mark & ~abort),
             self.count.refused_marks.eq(self.refused),
         ]
         item, mark = out.payload.body.item, out.payload.body.mark
+        with m.If(self.drop):
+            m.d.sync += dropping.eq(1)
+        with m.Elif(free):
+            m.d.sync += dropping.eq(0)
         with m.If(free):
-            m.d.sync += out.valid.eq(self.words.valid & (is_mark | well_formed))
+            m.d.sync += out.valid.eq(offered & (is_mark | well_formed))
         with m.If(taken):
             m.d.sync += [out.payload.end.eq(is_mark), open_sample.eq(~is_mark)]
             with m.If(is_mark):
@@ -90,6 +103,7 @@ class Encode(wiring.Component):
                     mark.learn.eq(asked & known),
                     mark.rate.eq(rate),
                     mark.faulty.eq(faulty | self.refused),
+                    mark.abort.eq(abort),
                     faulty.eq(0),
                     latest.eq(0),
                 ]
@@ -115,14 +129,14 @@ class Encode(wiring.Component):
         m.d.comb += self.monitor_events.eq(Cat(out.valid & out.ready, out.payload.end, *sized))
         return m
 
-    def _room(self, m: Module, is_mark: object) -> object:
+    def _room(self, m: Module, ended: Value) -> ValueLike:
         """Whether the sample may have one more event: only a queue that events fill has a limit."""
         limit = self.config.event_limit
         if limit is None:
             return 1
-        taken = Signal(range(limit + 1))
-        with m.If(self.words.valid & self.words.ready & is_mark):
-            m.d.sync += taken.eq(0)
+        events = Signal(range(limit + 1))
+        with m.If(ended):
+            m.d.sync += events.eq(0)
         with m.Elif(self.count.events):
-            m.d.sync += taken.eq(taken + 1)
-        return taken < limit
+            m.d.sync += events.eq(events + 1)
+        return events < limit

@@ -23,6 +23,7 @@ MEANINGS = {
     "s_axis": "AXI4-Stream in: events and marks; tlast is ignored",
     "m_axis": "AXI4-Stream out: scores, then the verdict with tlast",
     "s_axil": "AXI4-Lite: the host's registers",
+    "irq": "high while a flag is set that INTERRUPT asks for",
 }
 
 
@@ -61,6 +62,7 @@ def ports(config: ChipConfig) -> tuple[Port, ...]:
     for name, member in (STREAMS | LITE).items():
         direction = "input" if member.flow is In else "output"
         found.append(Port(name, direction, member.shape, MEANINGS[name.rpartition("_")[0]]))
+    found.append(Port("irq", "output", 1, MEANINGS["irq"]))
     for boundary in boundaries(config):
         fields = tuple(_fields(boundary))
         meaning = f"monitor of {boundary.name}"
@@ -88,7 +90,12 @@ def ports_markdown(config: ChipConfig) -> str:
     """The ports as Markdown."""
     rows = [(f"`{port.name}`", port.direction, port.bits, port.meaning) for port in ports(config)]
     monitors = [
-        (f"`{port.name}`", _slice(field), field.name, "signed" if field.signed else "unsigned")
+        (
+            f"`{port.name}`",
+            _slice(field.low, field.bits),
+            field.name,
+            "signed" if field.signed else "unsigned",
+        )
         for port in ports(config)
         for field in port.fields
     ]
@@ -104,9 +111,8 @@ def ports_markdown(config: ChipConfig) -> str:
     )
 
 
-def _slice(field: PortField) -> str:
-    high = field.low + field.bits - 1
-    return str(high) if field.bits == 1 else f"{high}:{field.low}"
+def _slice(low: int, bits: int) -> str:
+    return str(low) if bits == 1 else f"{low + bits - 1}:{low}"
 
 
 # -- registers -----------------------------------------------------------------------------------
@@ -142,8 +148,26 @@ def registers_json(config: ChipConfig) -> str:
 def registers_markdown(config: ChipConfig) -> str:
     """Registers and banks as Markdown."""
     registers = [
-        (f"0x{register.offset:03X}", f"`{register.name}`", register.access, register.meaning)
+        (
+            f"0x{register.offset:03X}",
+            f"`{register.name}`",
+            register.access,
+            "yes" if register.always else "no",
+            register.meaning,
+        )
         for register in contract.registers(config)
+    ]
+    fields = [
+        (
+            f"`{register.name}`",
+            _slice(field.low, field.bits),
+            f"`{field.name}`",
+            field.meaning,
+            "" if field.value is None else field.value,
+        )
+        for register in contract.registers(config)
+        if register.offset in contract.FIELDS
+        for field in register.fields
     ]
     banks = [
         (number, f"`{bank.name}`", bank.words, bank.word_bits, bank.chunks, bank.lanes)
@@ -154,7 +178,9 @@ def registers_markdown(config: ChipConfig) -> str:
         (
             f"# Registers of {config.name}, rule {config.rule_name}\n",
             f"Configuration: SHA-256 `{config.sha256}`.\n\n{rules}\n",
-            *_table(("offset", "register", "access", "meaning"), registers),
+            *_table(("offset", "register", "access", "while busy", "meaning"), registers),
+            "\n## Fields\n",
+            *_table(("register", "bits", "field", "meaning", "always reads"), fields),
             "\n## Banks\n",
             "A word holds one code a lane, lane 0 in the lowest bits.\n",
             *_table(("number", "bank", "words", "bits a word", "accesses", "lanes"), banks),
@@ -169,14 +195,14 @@ def header(config: ChipConfig) -> str:
     defines = {
         "IDENTITY": f"0x{contract.IDENTITY:08X}u",
         "CONFIGURATION": f"0x{config.sha256[:8].upper()}u",
-        "STATUS_BUSY": f"(1u << {contract.STATUS_BUSY})",
-        "STATUS_DROPPED": f"(1u << {contract.STATUS_DROPPED})",
-        "STATUS_REFUSED": f"(1u << {contract.STATUS_REFUSED})",
-        "CONTROL_CLEAR_COUNTERS": f"(1u << {contract.CONTROL_CLEAR_COUNTERS})",
-        "CONTROL_CLEAR_FLAGS": f"(1u << {contract.CONTROL_CLEAR_FLAGS})",
     }
     for register in contract.registers(config):
         defines[f"REGISTER_{register.name}"] = f"0x{register.offset:03X}u"
+        for field in register.fields if register.offset in contract.FIELDS else ():
+            name = f"{register.name}_{field.name.upper()}"
+            defines[name] = f"0x{((1 << field.bits) - 1) << field.low:X}u"
+            if field.bits > 1:
+                defines[f"{name}_AT"] = f"{field.low}u"
     for number, bank in enumerate(host_banks(config)):
         name = f"BANK_{bank.name.replace('.', '_').upper()}"
         defines[name] = f"{number}u"

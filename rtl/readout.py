@@ -25,7 +25,7 @@ class Readout(wiring.Component):
     port), `seed`, `errors` (to the hidden layers, for rules that need it), `busy`, `count`,
     `monitor_*`.
     Timing: that of `Synapses`; a score shows in the cycle of its sum, the verdict in that of the
-    mark. Stalls while the host does not take a word.
+    mark. Stalls while the host does not take a word. An aborted sample gives no results.
     """
 
     def __init__(self, config: ChipConfig) -> None:
@@ -72,7 +72,8 @@ class Readout(wiring.Component):
         best, best_class = Signal(self.shape.sum.span), Signal(index_bits(self.shape.outputs))
         verdict = Signal(VERDICT_BITS)
         taken = Signal()
-        ended = Signal()  # the cycle after a verdict, which closes its record
+        concluded = Signal()
+        ended = Signal()  # the cycle after a sample's end, which closes the verdict's record
         m.d.comb += [
             score.eq(centred - signed_score.low),
             verdict.eq(
@@ -80,16 +81,17 @@ class Readout(wiring.Component):
                 | beat.mark.learn << result.LEARNED_AT
                 | beat.mark.faulty << result.FAULTY_AT
             ),
-            results.valid.eq(sums.valid),
-            sums.ready.eq(results.ready),
+            results.valid.eq(sums.valid & ~beat.mark.abort),
+            sums.ready.eq(results.ready | beat.mark.abort),
             results.payload.eq(Mux(beat.end, verdict | 1 << result.VERDICT_AT, score)),
             taken.eq(sums.valid & sums.ready),
+            concluded.eq(taken & beat.end & ~beat.mark.abort),
             count.eq(synapses.count),
             count.score_saturations.eq(taken & ~beat.end & clipped),
             self.busy.eq(synapses.busy),
             self.monitor_sums.eq(synapses.monitor_sums),
-            self.monitor_scores.eq(Cat(taken, beat.end, score)),
-            self.monitor_verdict.eq(Cat((taken & beat.end) | ended, ended, verdict)),
+            self.monitor_scores.eq(Cat(taken & (beat.end | ~beat.mark.abort), beat.end, score)),
+            self.monitor_verdict.eq(Cat(concluded | ended, ended, verdict)),
         ]
         m.d.sync += ended.eq(taken & beat.end)
         with m.If(taken & ~beat.end & ((beat.neuron == 0) | (beat.sum > best))):

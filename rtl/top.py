@@ -30,7 +30,7 @@ class AxiTop(wiring.Component):
 
     Members: the signals of `STREAMS` (words of `model.contract.event` in and of `.result` out;
     `s_axis_tlast` is ignored, `m_axis_tlast` accompanies the verdict), those of `LITE` (the
-    registers of `model.contract.registers`), and one `monitor_*` output a boundary of
+    registers of `model.contract.registers`), `irq`, and one `monitor_*` output a boundary of
     `model.contract.stages`.
     Timing: streams and monitors are those of `Chip`, the host's accesses those of `LiteBridge`.
     """
@@ -38,7 +38,7 @@ class AxiTop(wiring.Component):
     def __init__(self, config: ChipConfig) -> None:
         self._config = config
         monitors = {boundary.port: Out(boundary.port_bits) for boundary in boundaries(config)}
-        super().__init__({**STREAMS, **LITE, **monitors})
+        super().__init__({**STREAMS, **LITE, "irq": Out(1), **monitors})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -56,6 +56,7 @@ class AxiTop(wiring.Component):
             self.m_axis_tvalid.eq(chip.results.valid),
             self.m_axis_tlast.eq(chip.results.payload[result.VERDICT_AT]),
             chip.results.ready.eq(self.m_axis_tready),
+            self.irq.eq(chip.irq),
         ]
         for boundary in boundaries(self._config):
             m.d.comb += getattr(self, boundary.port).eq(getattr(chip, boundary.port))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.contract.event import Event, Mark, pack_event, pack_mark, unpack
+from model.contract.event import ABORT, Event, Mark, pack_event, pack_mark, unpack
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ from model.contract.event import Event, Mark, pack_event, pack_mark, unpack
         (0x80000109, Mark(9, True, 0)),
         (0x80000FFF, Mark(255, True, 7)),
         (0x80000602, Mark(2, False, 3)),
+        (0x80001000, ABORT),
+        (0x80001FFF, Mark(255, True, 7, abort=True)),
     ],
 )
 def test_fields_lie_where_the_table_says(word: int, meaning: Event | Mark) -> None:
@@ -34,10 +36,11 @@ def test_fields_lie_where_the_table_says(word: int, meaning: Event | Mark) -> No
 
 def test_every_mark_comes_back() -> None:
     marks = [
-        Mark(label, learn, rate)
+        Mark(label, learn, rate, abort)
         for label in range(256)
         for learn in (False, True)
         for rate in range(8)
+        for abort in (False, True)
     ]
     words = [pack_mark(mark) for mark in marks]
     assert [unpack(word) for word in words] == marks
@@ -64,7 +67,7 @@ def test_every_word_of_an_event_comes_back(word: int) -> None:
 def test_unused_bits_of_a_mark_mean_nothing(word: int) -> None:
     mark = unpack(word)
     assert isinstance(mark, Mark)
-    assert pack_mark(mark) == word & 0x80000FFF
+    assert pack_mark(mark) == word & 0x80001FFF
 
 
 @given(*[st.integers(0, 2**20)] * 4)

@@ -89,5 +89,5 @@ def test_a_queue_holds_a_whole_sample_and_its_mark(config: ChipConfig) -> None:
         assert depth < 2 * (shape.inputs + 1)
 
 
-def test_a_mark_carries_label_learn_rate_and_faulty() -> None:
-    assert mark_bits(preset("tiny")) == 4 + 1 + 2 + 1
+def test_a_mark_carries_label_learn_rate_faulty_and_abort() -> None:
+    assert mark_bits(preset("tiny")) == 4 + 1 + 2 + 1 + 1

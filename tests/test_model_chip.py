@@ -7,6 +7,7 @@ correlation instead of events, no numpy. It is given the same first state and mu
 import dataclasses
 from collections import Counter
 from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from model.chip import PlainChip
 from model.contract.choices import RULES, Activation, Conv, Gate, Hidden, Pooling, Readout
 from model.contract.config import ChipConfig
+from model.contract.event import ABORT_AT
 from model.contract.presets import preset
 from model.sensor.image import sample_words
 from model.state import State, fresh
@@ -215,7 +217,9 @@ def test_learning_equals_the_naive_chip(chip: ChipConfig, rule: str, gate: Gate)
         label, learn = int(rng.integers(config.readout.classes)), number % 4 != 3
         rate = int(rng.integers(config.rate_steps))
         expected = naive.take(image, label, learn, rate)
-        scores, verdict = plain.take(sample_words(config, image, label, learn, rate))
+        result = plain.take(sample_words(config, image, label, learn, rate))
+        assert result is not None
+        scores, verdict = result
         assert scores.tolist() == expected
         assert verdict.learned == (learn and rule != "none")
     assert {name: bank.tolist() for name, bank in state.banks.items()} == naive.banks
@@ -279,13 +283,36 @@ def test_a_forward_pass_worked_by_hand() -> None:
     """z = 100*10 - 30*20 = 400; y = 400 >> 4 = 25; sums 25*3 + 127*5 = 710, -100 + 762 = 662;
     scores 710 >> 2 = 177 + 128 = 305 -> 255, 662 >> 2 = 165 + 128 = 293 -> 255; class 0."""
     plain, _ = one_neuron()
-    scores, verdict = plain.take(hand_words(plain, 1, False))
+    result = plain.take(hand_words(plain, 1, False))
+    assert result is not None
+    scores, verdict = result
     assert plain.trace is not None
     assert plain.trace.records["hidden1.sums"][0].tolist() == [[0, 400]]
     assert plain.trace.records["hidden1.activations"][0].tolist() == [[0, 25], [1, 127]]
     assert plain.trace.records["readout.sums"][0].tolist() == [[0, 710], [1, 662]]
     assert scores.tolist() == [255, 255]
     assert verdict == (0, False, False)
+
+
+@pytest.mark.parametrize("way", ["aborted", "frozen"])
+def test_an_aborted_sample_and_a_frozen_chip_leave_the_state(way: str) -> None:
+    plain, state = one_neuron()
+    before, words = state.copy(), hand_words(plain, 1, True)
+    if way == "aborted":
+        words[-1] |= 1 << ABORT_AT
+    plain.freeze = way == "frozen"
+    assert plain.take(words) == (None if way == "aborted" else ANY)
+    assert plain.trace is not None
+    assert plain.trace.samples == 1
+    assert len(plain.trace.records["readout.scores"][0]) == (0 if way == "aborted" else 2)
+    assert len(plain.trace.records["readout.verdict"][0]) == (0 if way == "aborted" else 1)
+    assert plain.counts["encode"]["samples"] == (way == "frozen")
+    assert state.lfsrs == before.lfsrs
+    for name, bank in state.banks.items():
+        assert bank.tolist() == before.banks[name].tolist()
+    plain.freeze = False
+    assert plain.take(hand_words(plain, 1, True)) is not None
+    assert state.banks["hidden1.weights"].tolist() == [[3], [-22]]
 
 
 def test_a_learning_step_worked_by_hand() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from model.contract.choices import Conv, Hidden, Readout
 from model.contract.config import ChipConfig
+from model.contract.event import Mark
 from model.contract.refusal import Refusal
-from model.encode import admit
+from model.encode import admit, verdicts
 from model.sensor.image import image_events, sample_words
 
 
@@ -30,7 +31,7 @@ def test_brighter_pixels_come_first_then_row_by_row() -> None:
     image = np.array([[[5], [0]], [[200], [200]]], dtype=np.uint8)
     events = admit(config, sample_words(config, image, 3, True, 2))
     assert events.events.tolist() == [[0, 1, 0, 200], [1, 1, 0, 200], [0, 0, 0, 5]]
-    assert events.mark == (3, True, 2)
+    assert events.mark == Mark(3, True, 2)
     assert not events.faulty
 
 
@@ -96,6 +97,24 @@ def test_a_mark_that_cannot_be_learned_is_refused(mark: int, learn: bool, refuse
     admitted = admit(chip(2, 2), [GOOD, MARK + mark])
     assert admitted.mark.learn == learn
     assert (admitted.refused, admitted.faulty) == (refused, refused)
+
+
+@pytest.mark.parametrize("mark", [0x1000, 0x1100 + 9, 0x1100 + 200])
+def test_an_aborted_sample_is_not_learned_and_not_refused(mark: int) -> None:
+    admitted = admit(chip(2, 2), [GOOD, GOOD + 2 * X, MARK + mark])
+    assert (admitted.mark.abort, admitted.mark.learn, admitted.refused) == (True, False, False)
+    assert (len(admitted.events), admitted.dropped) == (1, 1)
+
+
+def test_a_frozen_chip_learns_nothing_and_refuses_nothing() -> None:
+    for mark in (0x100 + 9, 0x100 + 200):
+        admitted = admit(chip(2, 2), [GOOD, MARK + mark], freeze=True)
+        assert (admitted.mark.learn, admitted.refused) == (False, False)
+
+
+def test_a_mark_brings_a_verdict_but_an_abort_mark_none() -> None:
+    words = np.array([GOOD, 0x1000, MARK, GOOD, MARK + 0x1100, MARK + 0xFFF], dtype=np.uint32)
+    assert [verdicts(words[:end]) for end in range(7)] == [0, 0, 0, 1, 1, 1, 2]
 
 
 def test_a_chip_that_cannot_learn_refuses_nothing() -> None:

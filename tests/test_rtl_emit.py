@@ -336,7 +336,8 @@ def test_the_port_list_places_every_field_of_a_monitor(written: Path) -> None:
 def test_the_register_map_tells_what_the_contract_does(config: ChipConfig) -> None:
     told = json.loads(handbook.registers_json(config))
     assert told["sha256"] == config.sha256
-    assert told["registers"] == [dataclasses.asdict(entry) for entry in registers(config)]
+    entries = [dataclasses.asdict(entry) for entry in registers(config)]
+    assert told["registers"] == json.loads(json.dumps(entries))
     banks = host_banks(config)
     assert [bank["name"] for bank in told["banks"]] == [bank.name for bank in banks]
     assert [bank["number"] for bank in told["banks"]] == list(range(len(banks)))
@@ -347,7 +348,12 @@ def test_the_register_map_tells_what_the_contract_does(config: ChipConfig) -> No
     assert len(told["counters"]) == (len(counters(config)) if config.counters else 0)
     table = handbook.registers_markdown(config)
     for register in registers(config):
-        assert f"| 0x{register.offset:03X} | `{register.name}` | {register.access} |" in table
+        always = "yes" if register.always else "no"
+        row = f"| 0x{register.offset:03X} | `{register.name}` | {register.access} | {always} |"
+        assert row in table
+    sizes = config.channels << 24 | config.height << 12 | config.width
+    assert "| `INPUT` | 31:24 | `channels` | of the input | 1 |" in table
+    assert {r.name: r.value for r in registers(config)}["INPUT"] == sizes
     for number, bank in enumerate(banks):
         assert f"| {number} | `{bank.name}` | {bank.words} |" in table
 
@@ -359,6 +365,9 @@ def test_the_c_header_compiles_and_has_the_contracts_numbers(written: Path, tmp_
         "CONFIGURATION": int(TINY.sha256[:8], 16),
         "STATUS_REFUSED": 1 << contract.STATUS_REFUSED,
         "CONTROL_CLEAR_FLAGS": 1 << contract.CONTROL_CLEAR_FLAGS,
+        "CONTROL_DROP": 1 << contract.CONTROL_DROP,
+        "INPUT_HEIGHT": 0xFFF000,
+        "INPUT_HEIGHT_AT": 12,
     }
     for number, bank in enumerate(host_banks(TINY)):
         name = "BANK_" + bank.name.replace(".", "_").upper()

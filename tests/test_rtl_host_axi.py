@@ -363,7 +363,7 @@ async def what_is_illegal_is_refused_and_changes_nothing(dut):
     await host.open(0, 0)
     for address in (registers.ID, registers.CONFIG, registers.STATUS, 0x01C, 0x03C, 0x048, 0xFFC):
         assert await host.write(address, 1) == AxiResp.SLVERR, hex(address)
-    for address in (registers.CONTROL, 0x01C, 0x03C, 0x048, 0xFFC):
+    for address in (registers.CONTROL, 0x01E, 0x048, 0x0FC, 0xFFC):
         assert await host.read(address) == refused, hex(address)
     for seed in (registers.SEEDS, registers.SEEDS + 4):
         assert await host.write(seed, 0) == AxiResp.SLVERR
@@ -372,10 +372,11 @@ async def what_is_illegal_is_refused_and_changes_nothing(dut):
                           (registers.BANK, b"x"), (registers.DATA + 3, b"x")):
         assert (await host.master.write(address, data)).resp == AxiResp.SLVERR
     dut.busy.value = 1
-    for address in (registers.BANK, registers.ADDRESS, registers.DATA, registers.SEEDS):
+    for address in (registers.BANK, registers.ADDRESS, registers.DATA, registers.SEEDS,
+                    registers.FREEZE):
         assert await host.read(address) == refused, hex(address)
         assert await host.write(address, 1) == AxiResp.SLVERR, hex(address)
-    assert await host.write(registers.CONTROL, 3) == AxiResp.SLVERR
+    assert await host.write(registers.CONTROL, 3) == AxiResp.OKAY
     assert await host.read(registers.ID) == (registers.IDENTITY, AxiResp.OKAY)
     assert await host.read(registers.STATUS) == (1, AxiResp.OKAY)
     assert await host.read(registers.COUNTERS) == (0, AxiResp.OKAY)
@@ -538,9 +539,10 @@ async def a_busy_chip_refuses_the_host_what_would_disturb_it(dut):
     frame = (await chip.sink.recv()).tdata
     assert result.unpack(int.from_bytes(frame[-4:], "little")).faulty
     await chip.rest()
-    flags = 1 << registers.STATUS_DROPPED | 1 << registers.STATUS_REFUSED
+    flags = ("dropped", "refused", "verdict")
+    flags = registers.join(registers.STATUS, dict.fromkeys(flags, 1))
     assert await chip.read(registers.STATUS) == (flags, AxiResp.OKAY)
-    await chip.write(registers.CONTROL, 3)
+    await chip.write(registers.CONTROL, 7)
     assert await chip.read(registers.STATUS) == (0, AxiResp.OKAY)
     assert await chip.read(registers.COUNTERS) == (0, AxiResp.OKAY)
 '''

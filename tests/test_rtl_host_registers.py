@@ -14,9 +14,10 @@ from amaranth.sim import Simulator
 from model.contract import registers as contract
 from model.contract.config import ChipConfig
 from model.contract.counters import counters
+from model.contract.geometry import BankForm, Geometry, geometry
 from model.contract.presets import preset
 from model.contract.registers import Access, learning_layers
-from model.contract.storage import host_banks
+from model.contract.storage import Bank, host_banks
 from rtl.host.registers import Registers
 
 STEP, BASE = (
@@ -44,6 +45,7 @@ class StandIn(wiring.Component):
         super().__init__({})
         self.config = config
         self.cleared = Signal(8)  # times that the counters were
+        self.dropped = Signal(8)  # times that a sample was
         self.registers = Registers(config)
         self.memories = [
             Memory(shape=bank.word_bits, depth=bank.words, init=[]) for bank in host_banks(config)
@@ -64,6 +66,7 @@ class StandIn(wiring.Component):
                 read.en.eq(port.enable & ~port.write),
                 write.en.eq(port.enable & port.write),
             ]
+        m.d.sync += self.dropped.eq(self.dropped + registers.drop)
         for port in self.seeds:
             with m.If(port.write):
                 m.d.sync += port.state.eq(port.data)
@@ -151,13 +154,15 @@ class Twin:
         self.words = [[0] * bank.words for bank in self.banks]
         self.seeds = [0] * len(learning_layers(config))
         self.bank = self.address = self.chunk = self.staged = 0
+        self.interrupt = self.freeze = 0
         self.writing = False
 
     def access(self, offset: int, write: bool, data: int, busy: bool) -> tuple[int, bool]:
         register = self.table.get(offset)
         if register is None or register.access == (Access.READ if write else Access.WRITE):
             return 0, True
-        if busy and register.access is not Access.READ:
+        anytime = ("CONTROL", "INTERRUPT")
+        if busy and register.access is not Access.READ and register.name not in anytime:
             return 0, True
         if register.name == "DATA":
             return self._data(write, data)
@@ -167,6 +172,8 @@ class Twin:
             if register.name in ("BANK", "ADDRESS"):
                 self.chunk = 0
                 setattr(self, register.name.lower(), data)
+            if register.name in ("INTERRUPT", "FREEZE"):
+                setattr(self, register.name.lower(), data % (4 if register.name[0] == "I" else 2))
             return 0, False
         return self._read(register.name, busy), False
 
@@ -178,13 +185,29 @@ class Twin:
         stem, _, half = name.rpartition("_")
         if stem in counted:
             return BASE + counted[stem] * STEP >> (32 if half == "HIGH" else 0) & 0xFFFF_FFFF
+        config, chosen = self.config, [*self.banks, None][min(self.bank, len(self.banks))]
+        learning = learning_layers(config)
         return {
-            "ID": contract.IDENTITY,
-            "CONFIG": int(self.config.sha256[:8], 16),
+            "ID": 0x44525450,
+            "CONFIG": int(config.sha256[:8], 16),
             "STATUS": int(busy),
             "BANK": self.bank,
             "ADDRESS": self.address,
+            "VERSION": 2 << 16 | 2,
+            "INTERRUPT": self.interrupt,
+            "FREEZE": self.freeze,
+            "INPUT": config.channels << 24 | config.height << 12 | config.width,
+            "OUTPUT": config.time_top << 24 | config.rate_steps << 16 | config.readout.classes,
+            "LIMIT": 0,
+            "PARTS": len(self.banks) | len(learning) << 8 | len(counted) * config.counters << 16,
+            "BANK_WORDS": chosen.words if chosen else 0,
+            "BANK_FORM": self._form(chosen) if chosen else 0,
         }[name]
+
+    def _form(self, bank: Bank) -> int:
+        kind = {"kernels": 0, "weights": 1, "modulation": 2}[bank.kind]
+        stage = ["encode", "conv1", "hidden1", "readout"].index(bank.stage)
+        return bank.lanes | bank.code.bits << 8 | kind << 16 | stage << 24
 
     def _data(self, write: bool, data: int) -> tuple[int, bool]:
         if self.bank >= len(self.banks) or self.address >= self.banks[self.bank].words:
@@ -352,10 +375,11 @@ def test_while_busy_only_what_is_read_only_is_accessed(config: ChipConfig) -> No
         before = dut.state(ctx)
         ctx.set(dut.registers.busy, 1)
         for register in contract.registers(config):
-            quiet = register.offset in (contract.ID, contract.CONFIG, contract.STATUS)
-            allowed = quiet or register.offset >= contract.COUNTERS
-            assert (await host.access(register.offset))[1] is not allowed
-            await host.refused(register.offset, True, 0xFFFF_FFFF)
+            anytime = register.name in ("CONTROL", "INTERRUPT")
+            reading = register.access is Access.READ or register.name == "INTERRUPT"
+            assert (await host.access(register.offset))[1] is not reading
+            written = (await host.access(register.offset, True, 0xFFFF_FFFF))[1]
+            assert written is not anytime
         assert await host.read(contract.STATUS) == 1 << contract.STATUS_BUSY
         ctx.set(dut.registers.busy, 0)
         assert await host.read(contract.BANK) == 0
@@ -385,6 +409,7 @@ def test_flags_are_set_by_pulses_and_held_until_the_host_clears_them() -> None:
         flags = {
             contract.STATUS_DROPPED: dut.registers.dropped,
             contract.STATUS_REFUSED: dut.registers.refused,
+            contract.STATUS_VERDICT: dut.registers.verdict,
         }
         for place, pulse in flags.items():
             ctx.set(pulse, 1)
@@ -392,13 +417,15 @@ def test_flags_are_set_by_pulses_and_held_until_the_host_clears_them() -> None:
             ctx.set(pulse, 0)
             await ctx.tick().repeat(5)
             assert await host.read(contract.STATUS) == 1 << place
-            await host.write(contract.CONTROL, 1 << contract.CONTROL_CLEAR_COUNTERS)
+            clear = contract.CONTROL_CLEAR_FLAGS
+            if place == contract.STATUS_VERDICT:
+                clear = contract.CONTROL_CLEAR_VERDICT
+            await host.write(contract.CONTROL, 0xFFFF_FFFF & ~(1 << clear))
             assert await host.read(contract.STATUS) == 1 << place
             ctx.set(dut.registers.busy, 1)
-            await host.refused(contract.CONTROL, True, 1 << contract.CONTROL_CLEAR_FLAGS)
+            await host.write(contract.CONTROL, 1 << clear)
+            assert await host.read(contract.STATUS) == 1
             ctx.set(dut.registers.busy, 0)
-            assert await host.read(contract.STATUS) == 1 << place
-            await host.write(contract.CONTROL, 1 << contract.CONTROL_CLEAR_FLAGS)
             assert await host.read(contract.STATUS) == 0
         # A pulse in the cycle of the clearing is not lost.
         ctx.set(dut.registers.dropped, 1)
@@ -407,6 +434,62 @@ def test_flags_are_set_by_pulses_and_held_until_the_host_clears_them() -> None:
         assert await host.read(contract.STATUS) == 1 << contract.STATUS_DROPPED
 
     run(NARROW, bench)
+
+
+def test_the_interrupt_follows_the_flags_that_the_mask_chooses() -> None:
+    async def bench(ctx: Any, dut: StandIn, host: Host) -> None:
+        registers = dut.registers
+        for mask in range(4):
+            for name in ("dropped", "refused", "verdict"):
+                await host.write(contract.CONTROL, 0b110)
+                await host.write(contract.INTERRUPT, mask)
+                assert not ctx.get(registers.irq)
+                ctx.set(getattr(registers, name), 1)
+                await ctx.tick()
+                ctx.set(getattr(registers, name), 0)
+                await ctx.tick()
+                wanted = mask & (1 if name == "verdict" else 2)
+                assert bool(ctx.get(registers.irq)) is bool(wanted), (mask, name)
+                await host.write(contract.INTERRUPT, 0)
+                assert not ctx.get(registers.irq)
+
+    run(NARROW, bench)
+
+
+def test_drop_is_one_pulse_and_freeze_is_held() -> None:
+    async def bench(ctx: Any, dut: StandIn, host: Host) -> None:
+        registers = dut.registers
+        await host.write(contract.CONTROL, 0b0111)
+        assert ctx.get(dut.dropped) == 0
+        ctx.set(registers.busy, 1)
+        await host.write(contract.CONTROL, 0b1000)
+        assert ctx.get(dut.dropped) == 1
+        await host.refused(contract.FREEZE, True, 1)
+        ctx.set(registers.busy, 0)
+        assert not ctx.get(registers.freeze)
+        for level in (1, 0, 3):
+            await host.write(contract.FREEZE, level)
+            assert ctx.get(registers.freeze) == await host.read(contract.FREEZE) == level & 1
+
+    run(NARROW, bench)
+
+
+@EACH
+def test_a_host_learns_the_geometry_from_the_registers(config: ChipConfig) -> None:
+    async def bench(ctx: Any, dut: StandIn, host: Host) -> None:
+        sizes: dict[str, int] = {}
+        for offset in (contract.INPUT, contract.OUTPUT, contract.LIMIT, contract.PARTS):
+            sizes |= contract.split(offset, await host.read(offset))
+        banks = []
+        for number in range(sizes.pop("banks")):
+            await host.write(contract.BANK, number)
+            form = contract.split(contract.BANK_FORM, await host.read(contract.BANK_FORM))
+            banks.append(BankForm(await host.read(contract.BANK_WORDS), **form))
+        assert Geometry(**sizes, banks=tuple(banks)) == geometry(config)
+        await host.write(contract.BANK, len(banks))
+        assert await host.read(contract.BANK_WORDS) == await host.read(contract.BANK_FORM) == 0
+
+    run(config, bench)
 
 
 def test_a_seed_is_written_read_and_never_zero() -> None:

@@ -13,7 +13,8 @@ from model.contract.counters import Kind, counters
 from model.contract.event import Event, Mark, pack_event, pack_mark
 from model.contract.result import VERDICT_AT, pack_score
 from model.contract.storage import host_banks
-from model.state import fresh
+from model.contract.timing import recovery_cycles
+from model.state import State, fresh
 from rtl.top import AxiTop
 from sim import tools
 from sim.benches import bench
@@ -30,6 +31,14 @@ CONFIG = ChipConfig(
 )
 #: Cycles from a beat's arrival at a stage to its effect at the next, for all stages together.
 LATENCY_CYCLES = 16
+
+
+def chunks(state: State) -> list[list[int]]:
+    """All banks as the host writes them."""
+    return [
+        to_chunks(bank, to_words(bank, state.banks[bank.name])).reshape(-1).tolist()
+        for bank in host_banks(CONFIG)
+    ]
 
 
 def vectors() -> dict[str, object]:
@@ -65,16 +74,18 @@ def vectors() -> dict[str, object]:
     assert totals["encode"]["refused_marks"] == 2
     return {
         "config": int(CONFIG.sha256[:8], 16),
-        "chunks": [
-            to_chunks(bank, to_words(bank, state.banks[bank.name])).reshape(-1).tolist()
-            for bank in host_banks(CONFIG)
-        ],
+        "chunks": chunks(state),
         "words": [sample.tolist() for sample in words],
         "results": results,
         "banks": [(bank.words, bank.word_bits) for bank in host_banks(CONFIG)],
         "registers": [(found.offset, found.access) for found in registers.registers(CONFIG)],
         "seeds": [state.lfsrs[layer] for layer in registers.learning_layers(CONFIG)],
-        "flags": 1 << registers.STATUS_DROPPED | 1 << registers.STATUS_REFUSED,
+        "chunks_after": chunks(run.after),
+        "seeds_after": [run.after.lfsrs[layer] for layer in registers.learning_layers(CONFIG)],
+        "recovery": recovery_cycles(CONFIG),
+        "flags": 1 << registers.STATUS_DROPPED
+        | 1 << registers.STATUS_REFUSED
+        | 1 << registers.STATUS_VERDICT,
         "counters": [
             (
                 counter.name,
@@ -89,4 +100,4 @@ def vectors() -> dict[str, object]:
 @pytest.mark.parametrize("simulator", tools.SIMULATORS)
 def test_the_chip_keeps_its_rules_at_its_ports(simulator: str, tmp_path: Path) -> None:
     results = bench.run(simulator, AxiTop(CONFIG), "rules", "sim.benches.axi", vectors(), tmp_path)
-    assert len(results.tests) == 5 + 2 + 1 + 5
+    assert len(results.tests) == 5 + 2 + 1 + 5 + 1 + 1

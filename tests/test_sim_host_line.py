@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model.chip import PlainChip
 from model.contract import registers
 from model.contract.config import ChipConfig
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
+from model.contract.result import LEARNED_AT
 from model.data import Dataset, load
 from model.network import ChipModel, drawn
+from model.sensor.image import sample_words
 from model.state import State, fresh
 from sim.host import line
 from sim.host.demo import demonstrate, planned, sentence, table
@@ -99,6 +102,28 @@ def test_a_host_that_starts_amid_a_request_finds_the_chip_in_step(name: str) -> 
         assert Link(wire).read(registers.ID) == registers.IDENTITY
         wire.send(b"\x77\x20\x10")
         assert Link(wire).read(registers.ID) == registers.IDENTITY
+
+
+@EACH_LINE
+def test_a_dead_host_s_sample_is_dropped_and_a_frozen_chip_keeps_its_state(name: str) -> None:
+    image, state = load("digits").x_train[0].reshape(8, 8, 1), fresh(TINY, 5)
+    words = sample_words(TINY, image, 1, True)
+    with SimulatedLine(TINY, name) as wire:
+        RemoteChip(TINY, Link(wire)).load(state)
+        Link(wire).feed(words[:-1])  # and is heard of no more
+        chip = RemoteChip(TINY, Link(wire))
+        assert same(chip.state(), state)
+        chip.freeze()
+        frozen = chip.run(words)
+        assert same(chip.state(), state)
+        chip.freeze(False)
+        learned = chip.run(words)
+        assert frozen[0, -1] ^ learned[0, -1] == 1 << LEARNED_AT
+        assert frozen[0, :-1].tolist() == learned[0, :-1].tolist()
+        plain = PlainChip(TINY, state.copy())
+        plain.take(words)
+        assert same(chip.state(), plain.state)
+        assert not same(chip.state(), state)
 
 
 def test_a_chip_uses_no_word_that_is_written_while_it_is_read_and_no_initial_contents(

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from model.contract import registers, transport
+from model.contract.geometry import geometry
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
-from sim.host.remote import Link, RemoteChip
+from sim.host.remote import Link, RemoteChip, discover
 
 CONFIG = preset("tiny")
-IDENTITY = {registers.ID: registers.IDENTITY, registers.CONFIG: int(CONFIG.sha256[:8], 16)}
+CONSTANTS = {r.offset: r.value for r in registers.registers(CONFIG) if r.value is not None}
 
 
 class Paper:
@@ -57,6 +58,10 @@ class Paper:
         if address not in self.held:
             return bytes((kind | transport.REFUSED,))
         if kind == transport.WRITE:
+            if address == registers.BANK:
+                form = dict(enumerate(geometry(CONFIG).banks))[request[2]]
+                self.held[registers.BANK_WORDS] = form.words
+                self.held[registers.BANK_FORM] = registers.join(registers.BANK_FORM, vars(form))
             self.held[address] = int.from_bytes(request[2:], "little")
             return bytes((transport.WRITE,))
         return bytes((transport.READ,)) + self.held[address].to_bytes(4, "little")
@@ -145,18 +150,54 @@ def test_what_came_before_the_start_is_dropped() -> None:
     assert Link(paper).read(0).tolist() == [7]
 
 
-def test_another_chip_is_refused() -> None:
+def paper(**changed: int) -> Paper:
+    """What a chip of `CONFIG` at rest answers, some registers read otherwise."""
+    rest = dict.fromkeys((registers.STATUS, registers.CONTROL, registers.BANK), 0)
+    return Paper({**CONSTANTS, **rest} | {getattr(registers, n): v for n, v in changed.items()})
+
+
+@pytest.mark.parametrize(
+    ("sha256", "name"),
+    [
+        (preset("tiny").sha256, "tiny with rule drtp"),
+        (preset("spoon", "dfa").sha256, "spoon with rule dfa"),
+        ("0123456789", "no preset"),
+    ],
+)
+def test_another_chip_is_refused_by_name(sha256: str, name: str) -> None:
     other = preset("digits")
     with pytest.raises(
         Refusal,
-        match=f"^the chip says it is 44525450 {CONFIG.sha256[:8]}, which is not digits "
+        match=f"^the chip says it is {sha256[:8]}, {name}, which is not digits "
         rf"\({other.sha256[:8]}\); choose its own configuration$",
     ):
-        RemoteChip(other, Link(Paper(IDENTITY)))
+        RemoteChip(other, Link(paper(CONFIG=int(sha256[:8], 16))))
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"ID": 7}, "what answers says it is 00000007, no chip of ours; check the line"),
+        (
+            {"VERSION": 0x20003},
+            "the chip speaks map 3, words 2, this host map 2, words 2; "
+            "take the host of its version",
+        ),
+        ({"PARTS": 0}, "the chip has other sizes than tiny; build it anew"),
+        ({"INPUT": 0}, "the chip has other sizes than tiny; build it anew"),
+    ],
+)
+def test_what_is_no_such_chip_is_refused(changed: dict[str, int], sentence: str) -> None:
+    with pytest.raises(Refusal, match=f"^{sentence}$"):
+        RemoteChip(CONFIG, Link(paper(**changed)))
+
+
+def test_the_geometry_of_a_chip_is_discovered() -> None:
+    assert discover(Link(paper())) == geometry(CONFIG)
 
 
 def test_a_chip_that_gives_too_few_results_is_refused() -> None:
-    chip = RemoteChip(CONFIG, Link(Paper({**IDENTITY, registers.STATUS: 0})))
+    chip = RemoteChip(CONFIG, Link(paper()))
     with pytest.raises(
         Refusal, match=r"^the chip gave 0 result words for 1 samples, not 11; start anew$"
     ):

@@ -13,7 +13,7 @@ from model.arith import Words
 from model.chip import PlainChip
 from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
-from model.contract.event import Event, Mark, pack_event, pack_mark
+from model.contract.event import ABORT_AT, Event, Mark, pack_event, pack_mark
 from model.contract.presets import PRESETS, preset
 from model.contract.refusal import Refusal
 from model.contract.result import pack_verdict
@@ -42,7 +42,7 @@ def emission() -> Emission:
 
 @cache
 def stimulus() -> tuple[Words, ...]:
-    """Real digits, every fourth with malformed events or a mark that is refused."""
+    """Real digits, some with malformed events, a mark that is refused, or one that aborts."""
     data = load("digits")
     found = []
     for number in range(SAMPLES):
@@ -55,6 +55,8 @@ def stimulus() -> tuple[Words, ...]:
             words = np.insert(words, len(words) // 2, np.array(strays, np.uint32))
         if number % 8 == 7:
             words[-1] = pack_mark(Mark(label=13, learn=True))
+        if number % 8 == 5:
+            words[-1] |= 1 << ABORT_AT
         found.append(words)
     return tuple(found)
 
@@ -71,7 +73,8 @@ def expected() -> Expected:
     """What the plain engine does with the stimulus."""
     trace = Trace.of(CONFIG)
     chip = PlainChip(CONFIG, fresh(CONFIG, 0), trace)
-    taken = [chip.take(words) for words in stimulus()]
+    taken = [result for words in stimulus() if (result := chip.take(words)) is not None]
+    assert len(taken) == SAMPLES - SAMPLES // 8
     results = [[*scores.tolist(), pack_verdict(verdict)] for scores, verdict in taken]
     return Expected(trace, results, chip.state, totals(CONFIG, chip.counts))
 

@@ -72,7 +72,7 @@ def _encode() -> list[Counter]:
     return [
         Counter(stage, "events", "events", "well-formed events taken in"),
         Counter(stage, "dropped_events", "events", "malformed events dropped"),
-        Counter(stage, "samples", "samples", "marks taken in"),
+        Counter(stage, "samples", "samples", "marks taken in, but abort marks"),
         Counter(
             stage, "refused_marks", "samples", "marks to learn with a label or rate step unknown"
         ),

@@ -8,7 +8,7 @@ everything that a sample needs travels in one stream and nothing depends on when
 | 31    | 0                 | 1                                               |
 | 30-23 | time              | unused                                          |
 | 22-20 | channel           | unused                                          |
-| 19-10 | y                 | 19-12 unused; 11-9 rate step; 8 learn           |
+| 19-10 | y                 | 19-13 unused; 12 abort; 11-9 rate step; 8 learn |
 | 9-0   | x                 | 7-0 label                                       |
 
 Time to first spike: a pixel of code q fires at ``t = top - q`` with ``top = 2**pixel_bits - 1``:
@@ -17,10 +17,14 @@ coordinates lie outside the chip's input, its time is not before `top`, its time
 of the last well-formed event of the sample, or the sample has reached `ChipConfig.event_limit`. A
 mark whose label is no class, or whose rate step the schedule does not know, is classified but not
 learned, and counted.
+
+A mark with `abort` takes back the sample that it ends: it passes through the chip as others do, but
+nothing is learned from it and no result comes of it; its other fields mean nothing.
 """
 
 from typing import NamedTuple
 
+VERSION = 2  #: of this word; the first had no abort
 WORD_BITS = 32
 X_BITS, Y_BITS, CHANNEL_BITS, TIME_BITS = 10, 10, 3, 8
 LABEL_BITS, RATE_BITS = 8, 3
@@ -33,6 +37,7 @@ MARK_AT = 31
 LABEL_AT = 0
 LEARN_AT = LABEL_AT + LABEL_BITS
 RATE_AT = LEARN_AT + 1
+ABORT_AT = RATE_AT + RATE_BITS
 
 
 class Event(NamedTuple):
@@ -45,11 +50,15 @@ class Event(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """End of a sample: its label, whether to learn it, and the step of the rate schedule."""
+    """End of a sample: label, whether to learn it, step of the rate schedule; or abort."""
 
     label: int
     learn: bool
     rate: int = 0
+    abort: bool = False
+
+
+ABORT = Mark(0, learn=False, abort=True)  #: takes back the sample before it
 
 
 def pack_event(event: Event) -> int:
@@ -69,7 +78,8 @@ def pack_mark(mark: Mark) -> int:
     """The word of a mark; fields are cut to their width."""
     label = mark.label & ((1 << LABEL_BITS) - 1)
     rate = mark.rate & ((1 << RATE_BITS) - 1)
-    return 1 << MARK_AT | rate << RATE_AT | bool(mark.learn) << LEARN_AT | label << LABEL_AT
+    flags = bool(mark.abort) << ABORT_AT | bool(mark.learn) << LEARN_AT
+    return 1 << MARK_AT | flags | rate << RATE_AT | label << LABEL_AT
 
 
 def unpack(word: int) -> Event | Mark:
@@ -80,7 +90,7 @@ def unpack(word: int) -> Event | Mark:
 
     if field(MARK_AT, 1):
         label, learn = field(LABEL_AT, LABEL_BITS), bool(field(LEARN_AT, 1))
-        return Mark(label, learn, field(RATE_AT, RATE_BITS))
+        return Mark(label, learn, field(RATE_AT, RATE_BITS), bool(field(ABORT_AT, 1)))
     return Event(
         field(X_AT, X_BITS),
         field(Y_AT, Y_BITS),

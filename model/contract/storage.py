@@ -58,8 +58,8 @@ def index_bits(size: int) -> int:
 
 
 def mark_bits(config: ChipConfig) -> int:
-    """Bits of a mark inside the chip: label, learn, rate step, faulty."""
-    return index_bits(config.readout.classes) + 1 + index_bits(config.rate_steps) + 1
+    """Bits of a mark inside the chip: label, learn, rate step, faulty, abort."""
+    return index_bits(config.readout.classes) + 1 + index_bits(config.rate_steps) + 2
 
 
 def queue_depth(shape: LayerShape) -> int:

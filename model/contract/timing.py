@@ -5,7 +5,11 @@ measure them, and the counters of kind `WORK` carry them.
 """
 
 from model.contract.choices import Conv
+from model.contract.config import ChipConfig
 from model.contract.shapes import ConvShape, LayerShape
+from model.contract.stages import stage_names
+
+STAGE_LATENCY = 16  #: cycles from a beat's arrival at a stage to its effect at the next, at most
 
 
 def conv_cycles(stage: Conv, shape: ConvShape, events: int, words: int, features: int) -> int:
@@ -35,3 +39,26 @@ def learn_cycles(items: int, active_groups: int) -> int:
     modulation skipped, and one to take the mark again.
     """
     return 1 + (2 * active_groups * items + 1 if active_groups else 0)
+
+
+def sample_cycles(config: ChipConfig) -> int:
+    """Cycles of work of the greatest sample that is no repetition, in all stages together.
+
+    Every pixel fires, every feature and activation is not zero, every group learns.
+    """
+    work = 0
+    for stage, shape in zip(config.conv, config.conv_shapes, strict=True):
+        events = shape.height * shape.width * shape.channels
+        words = events * stage.size**2 * shape.groups
+        work += conv_cycles(stage, shape, events, words, shape.features)
+    for layer in config.layer_shapes:
+        work += forward_cycles(layer, layer.inputs) + learn_cycles(layer.inputs, layer.groups)
+    return work
+
+
+def recovery_cycles(config: ChipConfig) -> int:
+    """Cycles from a drop to rest, at most, if all results are taken as they come.
+
+    The dropped sample and, in each stage, the one before it; and the way between the stages.
+    """
+    return 2 * sample_cycles(config) + STAGE_LATENCY * len(stage_names(config))

@@ -25,7 +25,8 @@ Faults: after an unknown request, after more requests than the window holds, and
 the line broke, the chip does what it took before, says fault, and ignores everything until it has
 seen `RESYNC` idle bytes in a row. So many idle bytes also finish any request begun, and no two
 whole requests hold so many zeros in a row: a host that does not know where the chip stands sends
-them, and drops what comes until nothing comes any more.
+them, and drops what comes until nothing comes any more. A sample that a host left open is then
+taken back by CONTROL's `drop` (`model.contract.registers`).
 """
 
 IDLE = 0x00

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from model.contract import registers as contract
 from model.contract.config import ChipConfig
 from model.contract.counters import COUNTER_BITS, counters
+from model.contract.geometry import BankForm, geometry
 from model.contract.registers import Access, learning_layers
 from model.contract.storage import Bank, host_banks
 from rtl.ports import BUS_BITS, BankPort, HostBus, SeedPort
@@ -25,14 +26,16 @@ class Window(wiring.Component):
     - `write`: the host's access is a write; `legal`: DATA allows it now; `begin`, `finish`: first
       and second cycle of a legal access to DATA, one right after the other.
     - `bank`, `address`: what BANK and ADDRESS read as; `read`: what DATA does, when `finish` is on.
+    - `words`, `form`: what BANK_WORDS and BANK_FORM read as.
 
     A BANK or ADDRESS too great to be kept becomes the greatest that is: outside every bank. A word
     of several accesses is read or written throughout: changing over in its middle is not legal,
     BANK and ADDRESS begin a new word. Bits above the word are ignored and read as zero.
     """
 
-    def __init__(self, banks: tuple[Bank, ...]) -> None:
+    def __init__(self, banks: tuple[Bank, ...], forms: tuple[BankForm, ...]) -> None:
         self._banks = banks
+        self._forms = forms
         ports = {
             f"bank_{number}": Out(BankPort(bank.word_bits, bank.words))
             for number, bank in enumerate(banks)
@@ -50,6 +53,8 @@ class Window(wiring.Component):
                 "bank": Out(len(banks).bit_length()),
                 "address": Out(max(bank.words for bank in banks).bit_length()),
                 "read": Out(BUS_BITS),
+                "words": Out(BUS_BITS),
+                "form": Out(BUS_BITS),
             }
         )
 
@@ -67,10 +72,12 @@ class Window(wiring.Component):
                 port.write_data.eq(Cat(kept[: bank.chunks - 1], self.data)),
             ]
         with m.Switch(self.bank):
-            for number, bank in enumerate(self._banks):
+            for number, (bank, form) in enumerate(zip(self._banks, self._forms, strict=True)):
                 port = getattr(self, f"bank_{number}")
                 with m.Case(number):
                     m.d.comb += [
+                        self.words.eq(form.words),
+                        self.form.eq(contract.join(contract.BANK_FORM, vars(form))),
                         last.eq(chunk == bank.chunks - 1),
                         self.legal.eq(
                             (self.address < bank.words) & ((chunk == 0) | (writing == self.write))
@@ -108,8 +115,10 @@ class Registers(wiring.Component):
     Members:
 
     - `host`: the bus.
-    - `busy`: the chip holds work; then only what is read-only can be accessed.
-    - `dropped`, `refused`: pulses that set the flags of STATUS.
+    - `busy`: the chip holds work; then only some registers can be accessed.
+    - `dropped`, `refused`, `verdict`: pulses that set the flags of STATUS.
+    - `drop`: a pulse that takes back the open sample; `freeze`: no sample is to be learned.
+    - `irq`: a flag is set that the host asked to hear of.
     - `bank_<n>`: port of bank n, in the order of `storage.host_banks`.
     - `seed_<n>`: port of the LFSR of learning layer n, in the order of `learning_layers`.
     - with `config.counters` alone: `clear`, a pulse that clears the counters; `counter_index`,
@@ -119,13 +128,16 @@ class Registers(wiring.Component):
     is held against zero; a counter that moves is read as HIGH, LOW, HIGH.
 
     Timing: an access is judged, and takes effect, in the cycle in which its request is first seen;
-    the request is taken one cycle later, its response is valid two cycles later.
+    the request is taken one cycle later, its response is valid two cycles later. `irq`
+    follows its flag and its mask after one cycle.
     """
 
     def __init__(self, config: ChipConfig) -> None:
         self._config = config
         self._banks = host_banks(config)
-        members = {"host": In(HostBus), "busy": In(1), "dropped": In(1), "refused": In(1)}
+        members = {"host": In(HostBus), "busy": In(1)}
+        members |= {name: In(1) for name in ("dropped", "refused", "verdict")}
+        members |= {name: Out(1) for name in ("drop", "freeze", "irq")}
         for number, bank in enumerate(self._banks):
             members[f"bank_{number}"] = Out(BankPort(bank.word_bits, bank.words))
         for number in range(len(learning_layers(config))):
@@ -161,13 +173,13 @@ class Registers(wiring.Component):
 
         written = begin & request.p.write
         window = self._window(m, begin, finish)
-        reads = {
-            contract.ID: C(contract.IDENTITY, BUS_BITS),
-            contract.CONFIG: C(int(self._config.sha256[:8], 16), BUS_BITS),
-            contract.STATUS: self._status(m, written),
+        reads = self._constants() | self._modes(m, written)
+        reads |= {
             contract.BANK: window.bank,
             contract.ADDRESS: window.address,
             contract.DATA: window.read,
+            contract.BANK_WORDS: window.words,
+            contract.BANK_FORM: window.form,
             **{offset: port.state for offset, port in self._seeds().items()},
         }
         if self._config.counters:
@@ -190,20 +202,29 @@ class Registers(wiring.Component):
     def _allowed(self) -> Value:
         """Whether the map's table and `busy` allow the request."""
         request = self.host.request.p
-        offsets: dict[Access, list[int]] = {access: [] for access in Access}
-        for register in contract.registers(self._config):
-            offsets[register.access].append(register.offset)
-        # What can only be read disturbs nothing: it is read at any time.
-        read, written, both = (
-            request.address.matches(*offsets[access])
-            for access in (Access.READ, Access.WRITE, Access.BOTH)
-        )
-        return Mux(request.write, (written | both) & ~self.busy, read | (both & ~self.busy))
+
+        def among(refused: Access) -> Value:
+            offsets: dict[bool, list[int]] = {True: [], False: []}
+            for register in contract.registers(self._config):
+                if register.access is not refused:
+                    offsets[register.always].append(register.offset)
+            always, idle = (request.address.matches(*offsets[when]) for when in (True, False))
+            return always | (idle & ~self.busy)
+
+        return Mux(request.write, among(Access.READ), among(Access.WRITE))
+
+    def _constants(self) -> dict[int, Value]:
+        """What always reads the same, by offset."""
+        return {
+            register.offset: C(register.value, BUS_BITS)
+            for register in contract.registers(self._config)
+            if register.value is not None
+        }
 
     def _window(self, m: Module, begin: Value, finish: Value) -> Window:
         """The window, connected to the bus and to the banks."""
         request = self.host.request.p
-        m.submodules.window = window = Window(self._banks)
+        m.submodules.window = window = Window(self._banks, geometry(self._config).banks)
         for number in range(len(self._banks)):
             name = f"bank_{number}"
             connect(m, getattr(window, name), flipped(getattr(self, name)))
@@ -226,19 +247,40 @@ class Registers(wiring.Component):
         request = self.host.request.p
         return written & (request.address == contract.CONTROL) & request.data[bit]
 
-    def _status(self, m: Module, written: Value) -> Value:
-        """STATUS: `busy`, and the flags, held until the host clears them."""
-        status = Signal(BUS_BITS)
-        m.d.comb += status[contract.STATUS_BUSY].eq(self.busy)
-        pulses = {contract.STATUS_DROPPED: self.dropped, contract.STATUS_REFUSED: self.refused}
-        for place, pulse in pulses.items():
-            flag = Signal(name=f"flag_{place}")
-            m.d.comb += status[place].eq(flag)
-            with m.If(pulse):
-                m.d.sync += flag.eq(1)
-            with m.Elif(self._controlled(written, contract.CONTROL_CLEAR_FLAGS)):
-                m.d.sync += flag.eq(0)
-        return status
+    def _modes(self, m: Module, written: Value) -> dict[int, Value]:
+        """STATUS, INTERRUPT and FREEZE, by offset, and what they and CONTROL lead to."""
+        mask = Signal(len(contract.FIELDS[contract.INTERRUPT]))
+        for offset, register in ((contract.INTERRUPT, mask), (contract.FREEZE, self.freeze)):
+            with m.If(written & (self.host.request.p.address == offset)):
+                m.d.sync += register.eq(self.host.request.p.data)
+        dropped, refused, verdict = (
+            self._flag(m, pulse, self._controlled(written, bit))
+            for pulse, bit in (
+                (self.dropped, contract.CONTROL_CLEAR_FLAGS),
+                (self.refused, contract.CONTROL_CLEAR_FLAGS),
+                (self.verdict, contract.CONTROL_CLEAR_VERDICT),
+            )
+        )
+        m.d.comb += self.drop.eq(self._controlled(written, contract.CONTROL_DROP))
+        m.d.sync += self.irq.eq(
+            (verdict & mask[contract.INTERRUPT_VERDICT])
+            | ((dropped | refused) & mask[contract.INTERRUPT_FLAGS])
+        )
+        status = Cat(self.busy, dropped, refused, verdict)
+        return {
+            contract.STATUS: status,
+            contract.INTERRUPT: mask,
+            contract.FREEZE: self.freeze,
+        }
+
+    def _flag(self, m: Module, pulse: Value, clear: Value) -> Signal:
+        """A flag that a pulse sets, even in the cycle in which the host clears it."""
+        flag = Signal()
+        with m.If(pulse):
+            m.d.sync += flag.eq(1)
+        with m.Elif(clear):
+            m.d.sync += flag.eq(0)
+        return flag
 
     def _seeds(self) -> dict[int, wiring.PureInterface]:
         """The ports of the LFSRs by the offsets of their registers."""

@@ -2,8 +2,8 @@
 
 Vectors: `config` (the register), `banks` (words, bits of a word), `registers` (offset, access); of
 a run of the model, the `chunks` of every bank and the `seeds` before, the `words` of its samples,
-their `results`, the `flags` and `counters` after them, and the `deadline`: cycles within which all
-results are out, from rest.
+their `results`, the `flags`, `counters`, `chunks_after` and `seeds_after` them, and the `deadline`:
+cycles within which all results are out, from rest; `recovery`: cycles from a drop to rest.
 """
 
 import logging
@@ -12,16 +12,19 @@ from collections.abc import Iterable
 from typing import Any
 
 import cocotb
-from cocotb.triggers import RisingEdge, with_timeout
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiResp, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from model.contract import registers
 from model.contract.registers import Access
+from model.contract.result import LEARNED_AT
 from sim.benches.bench import CROSSED, PAUSES, read
-from sim.benches.drivers import AxisMonitor, start
+from sim.benches.drivers import PERIOD_NS, AxisMonitor, known, start
 from sim.benches.host import WORD_BYTES, Host
 
 REFUSED = AxiResp.SLVERR
+CLEAR_FLAGS = 1 << registers.CONTROL_CLEAR_FLAGS | 1 << registers.CONTROL_CLEAR_VERDICT
 RESULT_NS = 500_000  #: within which the next result must come
 OUTSIDE = 1 << 20  #: greater than any bank's number and any address
 
@@ -147,8 +150,8 @@ async def illegal_accesses_are_refused_and_change_nothing(dut: Any, idle: str, h
 
 
 @cocotb.test()
-async def a_busy_chip_shows_its_counters_alone(dut: Any) -> None:
-    """While a sample is open, only what is read-only can be read, and nothing be written."""
+async def a_busy_chip_keeps_what_it_works_with(dut: Any) -> None:
+    """While a sample is open, only what is read-only, CONTROL and INTERRUPT can be accessed."""
     chip = Chip(dut)
     await start(dut)
     await chip.rest()
@@ -158,14 +161,18 @@ async def a_busy_chip_shows_its_counters_alone(dut: Any) -> None:
     chip.send(chip.vectors["words"][1][:1])
     await chip.words.reach(1, within_cycles=100)
     assert await chip.status() >> registers.STATUS_BUSY & 1
+    anytime = (registers.CONTROL, registers.INTERRUPT)
     for offset, kind in chip.vectors["registers"]:
         answer, _ = await chip.host.try_read(offset)
-        expected = AxiResp.OKAY if kind == Access.READ else REFUSED
-        assert answer == expected, f"read {offset:#x} while busy: {answer}"
-        assert await chip.host.try_write(offset, 1) == REFUSED, f"write {offset:#x} while busy"
+        reads = kind == Access.READ or offset == registers.INTERRUPT
+        assert answer == (AxiResp.OKAY if reads else REFUSED), f"read {offset:#x} while busy"
+        answer = await chip.host.try_write(offset, 1)
+        writes = offset in anytime
+        assert answer == (AxiResp.OKAY if writes else REFUSED), f"write {offset:#x} while busy"
     chip.send([1 << 31])  # a mark without learning
     await chip.result()
     await chip.rest()
+    await chip.host.write([registers.CONTROL], [CLEAR_FLAGS])
     assert await chip.held() == before
 
 
@@ -190,7 +197,7 @@ async def faulty_samples_are_dropped_counted_and_flagged(dut: Any, idle: str, ho
         assert await chip.result() == expected
     await chip.rest()
     assert await chip.status() == chip.vectors["flags"]
-    await chip.host.write([registers.CONTROL], [1 << registers.CONTROL_CLEAR_FLAGS])
+    await chip.host.write([registers.CONTROL], [CLEAR_FLAGS])
     assert await chip.status() == 0
     places = [registers.COUNTERS + 4 * place for place in range(2 * len(chip.vectors["counters"]))]
     halves = await chip.host.read(places)
@@ -202,6 +209,63 @@ async def faulty_samples_are_dropped_counted_and_flagged(dut: Any, idle: str, ho
     await RisingEdge(dut.clk)
     assert chip.source.empty()
     assert chip.sink.empty()
+
+
+@cocotb.test()
+async def a_dead_host_s_sample_is_dropped_without_a_trace(dut: Any) -> None:
+    """Cut anywhere, at any moment of the sample before: the chip rests within its bound.
+
+    The sample before is finished, and learned; nothing comes of the one that was cut.
+    """
+    chip = Chip(dut)
+    draw = random.Random(5)
+    await start(dut)
+    await chip.rest()
+    await chip.load(chip.vectors["chunks"], chip.vectors["seeds"])
+    worst, taken = 0, 0
+    for words, expected in zip(chip.vectors["words"], chip.vectors["results"], strict=True):
+        for whole in (False, True):
+            cut = words[: draw.randrange(len(words))]
+            chip.send([*words, *cut] if whole else cut)
+            taken += len(words) * whole + len(cut)
+            await chip.words.reach(taken, within_cycles=chip.vectors["recovery"])
+            await ClockCycles(
+                dut.clk, draw.randrange(chip.vectors["deadline"]) * draw.randint(0, 1)
+            )
+            began = get_sim_time("ns")
+            await chip.host.write([registers.CONTROL], [1 << registers.CONTROL_DROP])
+            await chip.rest()
+            worst = max(worst, int(get_sim_time("ns") - began) // PERIOD_NS)
+            if whole:
+                assert await chip.result() == expected
+    assert worst <= chip.vectors["recovery"], f"{worst} cycles, not {chip.vectors['recovery']}"
+    dut._log.info("at rest %d cycles after a drop, at most %d", worst, chip.vectors["recovery"])
+    assert chip.sink.empty()
+    for number, chunks in enumerate(chip.vectors["chunks_after"]):
+        assert await chip.bank(number) == chunks, f"bank {number}"
+    assert await chip.host.read(chip.seeds) == chip.vectors["seeds_after"]
+
+
+@cocotb.test()
+async def a_frozen_chip_learns_nothing_and_an_interrupt_tells_of_a_verdict(dut: Any) -> None:
+    """FREEZE holds every weight and seed; the interrupt rises with the verdict until cleared."""
+    chip = Chip(dut)
+    await start(dut)
+    await chip.rest()
+    await chip.load(chip.vectors["chunks"], chip.vectors["seeds"])
+    await chip.host.write([registers.FREEZE], [1])
+    await chip.host.write([registers.INTERRUPT], [1 << registers.INTERRUPT_VERDICT])
+    before = await chip.held()
+    assert not known(dut.irq)
+    for words in chip.vectors["words"][-2:]:
+        chip.send(words)
+        *_, verdict = await chip.result()
+        assert not verdict >> LEARNED_AT & 1, "a frozen chip says that it learned"
+        await chip.rest()
+        assert known(dut.irq)
+        await chip.host.write([registers.CONTROL], [CLEAR_FLAGS])
+        assert not known(dut.irq)
+    assert await chip.held() == before
 
 
 def _assert_prompt(chip: Chip) -> None:

@@ -18,6 +18,7 @@ from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from model.contract import registers
 from model.contract.artifact import write_json
+from model.contract.event import ABORT_AT
 from sim.benches.bench import monitored
 from sim.benches.drivers import PERIOD_NS, AxisMonitor, randomly, reset, start
 from sim.benches.host import WORD_BYTES, Host
@@ -122,8 +123,9 @@ class Chip:
         began = now()
         for words in samples:
             self._send(words)
-        for _ in samples:
-            self.results.append(await self._result())
+        for words in samples:
+            if not words[-1] >> ABORT_AT & 1:
+                self.results.append(await self._result())
         await self.rest()
         return now() - began if samples else 0
 

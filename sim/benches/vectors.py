@@ -16,7 +16,7 @@ from model.banks import to_chunks, to_words
 from model.chip import PlainChip
 from model.contract.config import ChipConfig
 from model.contract.counters import Kind, of_stage
-from model.contract.event import Event, Mark, pack_event, pack_mark
+from model.contract.event import ABORT_AT, Event, Mark, pack_event, pack_mark
 from model.contract.result import Verdict, pack_score, pack_verdict
 from model.contract.result import unpack as unpack_result
 from model.contract.shapes import LayerShape
@@ -70,14 +70,19 @@ def run_model(config: ChipConfig, state: State, samples: Sequence[Words]) -> Run
 def random_samples(
     config: ChipConfig, count: int, seed: int, density: float = 0.5, brightest: int = 255
 ) -> list[Words]:
-    """Samples of random pixels, a share of them not zero; two of three are to be learned."""
+    """Samples of random pixels, a share of them not zero; two of three are to be learned.
+
+    The fourth of every six is aborted.
+    """
     rng = np.random.default_rng(seed)
     size = (config.height, config.width, config.channels)
     samples = []
     for place in range(count):
         image = np.where(rng.random(size) < density, rng.integers(1, brightest + 1, size), 0)
         label, rate = int(rng.integers(config.readout.classes)), place % config.rate_steps
-        samples.append(sample_words(config, image.astype(np.uint8), label, place % 3 != 2, rate))
+        words = sample_words(config, image.astype(np.uint8), label, place % 3 != 2, rate)
+        words[-1] |= (place % 6 == 3) << ABORT_AT
+        samples.append(words)
     return samples
 
 
@@ -95,7 +100,8 @@ def malformed_samples(config: ChipConfig, count: int, seed: int) -> list[Words]:
             x, y, channel = map(int, rng.integers(0, np.add(size, 2)))
             words.append(pack_event(Event(x, y, channel, int(time))))
         label, rate = int(rng.integers(config.readout.classes + 4)), int(rng.integers(8))
-        words.append(pack_mark(Mark(label, bool(rng.integers(2)), rate)))
+        learn, abort = bool(rng.integers(2)), not rng.integers(4)
+        words.append(pack_mark(Mark(label, learn, rate, abort)))
         samples.append(np.array(words, dtype=np.uint32))
     return samples
 
@@ -125,7 +131,7 @@ def extreme(config: ChipConfig, state: State, share: float = 1.0) -> State:
 
 
 def _mark(mark: Mark, faulty: bool) -> dict[str, int]:
-    return {"label": mark.label, "learn": mark.learn, "rate": mark.rate, "faulty": faulty}
+    return mark._asdict() | {"faulty": faulty}
 
 
 # Bits
@@ -219,6 +225,7 @@ def encode(component: Any, run: Run) -> Case:
         counters=counters(config, "encode"),
         counts=totals,
         pulses={"dropped": totals["dropped_events"], "refused": totals["refused_marks"]},
+        pins={"drop": 0, "freeze": 0},
         cycles={"events": [len(sample) for sample in run.samples[1:]]},
     )
 
@@ -367,12 +374,14 @@ def readout(component: Any, run: Run) -> Case:
     config = run.config
     number = len(config.hidden)
     results: list[Bits] = []
-    verdicts = run.rows("readout.verdict")
-    for scores, ((verdict,),) in zip(run.rows("readout.scores"), verdicts, strict=True):
+    for scores, verdicts in zip(
+        run.rows("readout.scores"), run.rows("readout.verdict"), strict=True
+    ):
         results += [(pack_score(int(score)), 0xFFFFFFFF) for (score,) in scores]
-        said = unpack_result(int(verdict) | 1 << 31)
-        assert isinstance(said, Verdict)
-        results.append((pack_verdict(said), 0xFFFFFFFF))
+        for (verdict,) in verdicts:
+            said = unpack_result(int(verdict) | 1 << 31)
+            assert isinstance(said, Verdict)
+            results.append((pack_verdict(said), 0xFFFFFFFF))
     shape = config.layer_shapes[number]
     records = ("sums", "scores", "verdict", "modulation", "updates")
     case = Case(

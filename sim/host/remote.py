@@ -15,12 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from model.arith import Codes, Words
 from model.banks import from_chunks, from_words, to_chunks, to_words
 from model.contract import registers, transport
+from model.contract.choices import RULES
 from model.contract.config import ChipConfig
 from model.contract.counters import counters
-from model.contract.event import MARK_AT
+from model.contract.geometry import BankForm, Geometry, geometry
+from model.contract.presets import PRESETS, preset
 from model.contract.refusal import Refusal
 from model.contract.registers import learning_layers
 from model.contract.storage import host_banks
+from model.encode import verdicts
 from model.state import State, bank_shapes
 
 Requests = NDArray[np.uint8]
@@ -153,22 +156,63 @@ def _bytes(words: NDArray[np.uint32]) -> Requests:
     return octets.reshape(-1, transport.WORD_BYTES)
 
 
+def check_version(link: Link) -> None:
+    """Refuse what is no chip of ours, or one of another version of the map or of the words."""
+    identity, version = map(int, link.read([registers.ID, registers.VERSION]))
+    if identity != registers.IDENTITY:
+        raise Refusal(f"what answers says it is {identity:08x}, no chip of ours; check the line")
+    versions = registers.split(registers.VERSION, version)
+    if versions != registers.VERSIONS:
+        chip, host = (
+            f"map {found['map']}, words {found['words']}"
+            for found in (versions, registers.VERSIONS)
+        )
+        raise Refusal(f"the chip speaks {chip}, this host {host}; take the host of its version")
+
+
+def known(choices: int) -> str:
+    """Name and rule of the preset whose hash starts with 32 bits."""
+    for name in PRESETS:
+        for rule in RULES:
+            if int(preset(name, rule).sha256[:8], 16) == choices:
+                return f"{name} with rule {rule}"
+    return "no preset"
+
+
+def discover(link: Link) -> Geometry:
+    """What the chip at rest at the end of a link says of its sizes and banks."""
+    places = [registers.INPUT, registers.OUTPUT, registers.LIMIT, registers.PARTS]
+    sizes: dict[str, int] = {}
+    for place, word in zip(places, link.read(places), strict=True):
+        sizes |= registers.split(place, int(word))
+    banks = []
+    for number in range(sizes.pop("banks")):
+        link.write(registers.BANK, number)
+        words, form = map(int, link.read([registers.BANK_WORDS, registers.BANK_FORM]))
+        banks.append(BankForm(words, **registers.split(registers.BANK_FORM, form)))
+    return Geometry(**sizes, banks=tuple(banks))
+
+
 class RemoteChip:
     """A chip as its host sees it: state in and out, samples, counters.
 
-    Raises `Refusal` where the chip says that it is another than `config`.
+    A sample that a host before left open is dropped. Raises `Refusal` where the chip says that it
+    is another than `config`.
     """
 
     def __init__(self, config: ChipConfig, link: Link) -> None:
         self.config = config
         self._link = link
-        identity, choices = link.read([registers.ID, registers.CONFIG])
-        if (identity, choices) != (registers.IDENTITY, int(config.sha256[:8], 16)):
+        check_version(link)
+        choices = int(link.read(registers.CONFIG)[0])
+        if choices != int(config.sha256[:8], 16):
             raise Refusal(
-                f"the chip says it is {identity:08x} {choices:08x}, which is not {config.name} "
+                f"the chip says it is {choices:08x}, {known(choices)}, which is not {config.name} "
                 f"({config.sha256[:8]}); choose its own configuration"
             )
-        self._rest()
+        self.drop()
+        if discover(link) != geometry(config):
+            raise Refusal(f"the chip has other sizes than {config.name}; build it anew")
 
     def load(self, state: State) -> None:
         """Write banks and LFSRs."""
@@ -197,7 +241,7 @@ class RemoteChip:
         self._link.feed(words)
         self._rest()
         results, self._link.results = self._link.results, []
-        samples = int(np.count_nonzero(np.asarray(words) >> np.uint32(MARK_AT)))
+        samples = verdicts(words)
         expected = samples * (self.config.readout.classes + 1)
         if len(results) != expected:
             raise Refusal(
@@ -214,9 +258,19 @@ class RemoteChip:
         return dict(zip(names, map(int, values), strict=True))
 
     def clear(self) -> None:
-        """Clear the counters and the flags of dropped events and refused marks."""
-        both = 1 << registers.CONTROL_CLEAR_COUNTERS | 1 << registers.CONTROL_CLEAR_FLAGS
-        self._link.write(registers.CONTROL, both)
+        """Clear the counters and all flags."""
+        clearing = dict.fromkeys(("clear_counters", "clear_flags", "clear_verdict"), 1)
+        self._link.write(registers.CONTROL, registers.join(registers.CONTROL, clearing))
+
+    def drop(self) -> None:
+        """Take back the sample that is open, if any, and all results that nobody took."""
+        self._link.write(registers.CONTROL, 1 << registers.CONTROL_DROP)
+        self._rest()
+        self._link.results.clear()
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Keep the chip from learning, whatever marks ask; or let it again."""
+        self._link.write(registers.FREEZE, int(frozen))
 
     def _open(self, bank: int) -> None:
         self._link.write([registers.BANK, registers.ADDRESS], [bank, 0])

@@ -15,7 +15,7 @@ from model.contract.refusal import Refusal
 from model.contract.registers import learning_layers
 from model.contract.stages import HEAD_BITS, Boundary, boundaries
 from model.contract.storage import host_banks
-from model.contract.timing import conv_cycles, forward_cycles, learn_cycles
+from model.contract.timing import sample_cycles
 from model.state import State, bank_shapes
 from model.trace import Trace
 from rtl.emit import Emission, emit
@@ -175,14 +175,7 @@ def patience(config: ChipConfig, stalls: float) -> int:
     Four times the work of the greatest sample, by the formulas of `model.contract.timing`, since a
     chip that works shows beats more often than that; more where the sides pause.
     """
-    work = 0
-    for stage, shape in zip(config.conv, config.conv_shapes, strict=True):
-        events = shape.height * shape.width * shape.channels
-        words = events * stage.size**2 * shape.groups
-        work += conv_cycles(stage, shape, events, words, shape.features)
-    for layer in config.layer_shapes:
-        work += forward_cycles(layer, layer.inputs) + learn_cycles(layer.inputs, layer.groups)
-    return 1_000 + int(4 * work / (1 - stalls))
+    return 1_000 + int(4 * sample_cycles(config) / (1 - stalls))
 
 
 def decode(boundary: Boundary, log: Log) -> Codes:

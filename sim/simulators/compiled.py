@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes, Words
-from model.contract.event import MARK_AT
 from model.contract.refusal import Refusal
+from model.encode import verdicts
 from sim import tools
 from sim.simulators.cxxrtl import cut
 
@@ -198,7 +198,7 @@ class Bench:
         if not 0 <= stalls <= MOST_STALLS:
             raise Refusal(f"stalls must be a chance of 0 to {MOST_STALLS}, not {stalls}")
         words = np.ascontiguousarray(words, dtype=np.uint32)
-        before, samples = self._call("verdicts"), int(np.count_nonzero(words >> MARK_AT))
+        before, samples = self._call("verdicts"), verdicts(words)
         chance = round(stalls * 2**32)
         if self._call("feed", words.ctypes.data, len(words), samples, chance, seed):
             raise Refusal(
