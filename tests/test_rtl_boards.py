@@ -5,13 +5,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from amaranth.sim import Simulator
 
 from model.contract.presets import preset
 from model.contract.reading import from_dict
 from model.contract.transport import UART_CYCLES
 from rtl.boards import BOARDS, icebreaker, versa
+from rtl.boards.board import RESET_CYCLES, Reset
 from sim.host.line import ROOT
 
 EACH = pytest.mark.parametrize("name", BOARDS)
@@ -58,13 +61,49 @@ def test_the_host_of_the_icebreaker_is_on_pmod_1a(written: Path) -> None:
     pins = dict(re.findall(r"set_io (\w+) (\w+)", (written / "icebreaker.pcf").read_text()))
     host = {"cs": "4", "copi": "2", "cipo": "47", "sclk": "45"}
     assert pins == {f"host_0__{pin}__io": place for pin, place in host.items()} | {
-        "clk12_0__io": "35"
+        "clk12_0__io": "35",
+        "button_0__io": "10",
     }
 
 
 def test_the_host_of_the_versa_is_on_the_usb_serial_port(written: Path) -> None:
     found = re.findall(r'LOCATE COMP "(\w+)" SITE "(\w+)"', (written / "versa.lpf").read_text())
-    assert dict(found) == {"host_0__rx__io": "C11", "host_0__tx__io": "A11", "clk100_0__p": "P3"}
+    host = {"host_0__rx__io": "C11", "host_0__tx__io": "A11"}
+    assert dict(found) == host | {"clk100_0__p": "P3", "rst_0__io": "T1"}
+
+
+def test_a_reset_outlasts_its_cause_by_what_memories_need() -> None:
+    dut, lasted = Reset(), []
+
+    async def bench(ctx: Any) -> None:
+        for pressed in (0, 1, 7):
+            if pressed:
+                ctx.set(dut.cause, 1)
+                await ctx.tick().repeat(pressed)
+            ctx.set(dut.cause, 0)
+            await ctx.tick().repeat(2)  # the way through the flip-flops
+            lasted.append(0)
+            while ctx.get(dut.active):
+                lasted[-1] += 1
+                await ctx.tick()
+            await ctx.tick().repeat(100)
+            assert not ctx.get(dut.active)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert lasted == [RESET_CYCLES] * 3
+
+
+@EACH
+def test_lock_and_button_reach_the_reset_through_flip_flops(written: Path, name: str) -> None:
+    design = (written / f"{name}.il").read_text()
+    (top,) = re.findall(rf"^module \\{name}\n(.*?)^end\n", design, re.M | re.S)
+    (cell,) = re.findall(rf"cell \\{name}\.reset \\reset\n(.*?)^  end", top, re.M | re.S)
+    assert re.search(r"connect \\cause ", cell)
+    (reset,) = re.findall(rf"^module \\{name}\.reset\n(.*?)^end\n", design, re.M | re.S)
+    assert re.search(rf"cell \\{name}\.reset\.synchronizer \\synchronizer", reset)
 
 
 def test_clocks_are_what_they_must_be_and_inside_the_range_of_their_oscillators() -> None:

@@ -81,6 +81,32 @@ def test_bytes_are_received_though_the_clocks_differ(divisor: int, off: float) -
     run(divisor, divisor * off, bench)
 
 
+@pytest.mark.parametrize("divisor", [UART_CYCLES, 5, 60])
+def test_a_glitch_is_no_byte_and_hides_none(divisor: int) -> None:
+    async def bench(far: Far) -> None:
+        for low in range(1, divisor // 2 + 1):
+            far.ctx.set(far.dut.rx, 0)
+            await far.ctx.tick().repeat(low)
+            far.ctx.set(far.dut.rx, 1)
+            await far.ctx.tick().repeat(divisor)
+            assert (far.received, far.broken) == (BYTES[: low - 1], 0)
+            await far.send(BYTES[low - 1 : low])
+            await far.rest()
+            assert (far.received, far.broken) == (BYTES[:low], 0)
+            if low == len(BYTES):
+                break
+        else:
+            assert low == divisor // 2
+        # Low beyond the middle of a bit is a start bit.
+        far.ctx.set(far.dut.rx, 0)
+        await far.ctx.tick().repeat(divisor // 2 + 1)
+        far.ctx.set(far.dut.rx, 1)
+        await far.rest()
+        assert (far.received, far.broken) == (BYTES[:low] + b"\xff", 0)
+
+    run(divisor, divisor, bench)
+
+
 def test_a_byte_without_its_stop_bit_is_dropped_and_told() -> None:
     async def bench(far: Far) -> None:
         await far.send(b"\x12", stop=0)

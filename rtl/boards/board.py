@@ -5,9 +5,10 @@ from abc import ABC, abstractmethod
 
 from amaranth.build import Platform
 from amaranth.build.run import BuildPlan
-from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
-from amaranth.lib import io
-from amaranth.lib.wiring import In
+from amaranth.hdl import ClockDomain, DomainRenamer, Elaboratable, Module, Signal
+from amaranth.lib import io, wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
 
 from model.contract.config import ChipConfig
 from rtl.boards.core import Core
@@ -23,15 +24,42 @@ PLAIN_MEMORIES = "delete */t:$meminit_v2; setparam -set COLLISION_X_MASK 1'1 */t
 RESET_CYCLES = 1023
 
 
+class Reset(wiring.Component):
+    """A chip's reset from causes that know nothing of its clock.
+
+    Members: `cause`, `active`. Timing: `active` from the start, and for `RESET_CYCLES` after the
+    last cycle in which the cause, through two flip-flops, was seen.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"cause": In(1), "active": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the counter that a cause keeps at zero."""
+        m = Module()
+        seen = Signal(init=1)
+        m.submodules.synchronizer = FFSynchronizer(self.cause, seen, init=1)
+        held = Signal(range(RESET_CYCLES + 1))
+        m.d.comb += self.active.eq(held != RESET_CYCLES)
+        with m.If(seen):
+            m.d.sync += held.eq(0)
+        with m.Elif(self.active):
+            m.d.sync += held.eq(held + 1)
+        return m
+
+
 class Board(Elaboratable, ABC):
     """A board's top: the oscillator's clock made the chip's, a reset, the core, and its pins.
 
-    `name`; `config` of the chip; `clock_hz` of the chip; `line` to the host and, in words,
-    `line_says` how to speak on it; `nextpnr`, the program and the options that choose the device;
-    `constraints`, the ending of the file of pins.
+    The chip is in reset while its clock is not stable or the button is pressed, and a while after.
+
+    `name`; `button`, the resource that resets the chip; `config` of the chip; `clock_hz` of the
+    chip; `line` to the host and, in words, `line_says` how to speak on it; `nextpnr`, the program
+    and the options that choose the device; `constraints`, the ending of the file of pins.
     """
 
     name: str
+    button: str
     config: ChipConfig
     clock_hz: float
     line: Uart | Spi
@@ -52,13 +80,14 @@ class Board(Elaboratable, ABC):
         m = Module()
         m.domains.sync = sync = ClockDomain()
         m.domains.start = start = ClockDomain(reset_less=True, local=True)
-        stable = self.start_clock(m, platform, sync.clk)
-        held = Signal(range(RESET_CYCLES + 1))
-        m.d.comb += [start.clk.eq(sync.clk), sync.rst.eq(held != RESET_CYCLES)]
-        with m.If(~stable):
-            m.d.start += held.eq(0)
-        with m.Elif(sync.rst):
-            m.d.start += held.eq(held + 1)
+        m.submodules.button = button = io.Buffer("i", platform.request(self.button, 0, dir="-"))
+        locked = self.start_clock(m, platform, sync.clk)
+        m.submodules.reset = reset = DomainRenamer("start")(Reset())
+        m.d.comb += [
+            start.clk.eq(sync.clk),
+            reset.cause.eq(~locked | button.i),
+            sync.rst.eq(reset.active),
+        ]
 
         m.submodules.core = core = Core(self.config, self.line)
         directions = {pin.name: "-" for pin in platform.lookup("host", 0).ios}

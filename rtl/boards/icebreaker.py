@@ -35,6 +35,7 @@ class Icebreaker(Board):
     """`spoon-lite` with two lanes, no counters; the weights lie in SPRAM."""
 
     name = "icebreaker"
+    button = "button"
     nextpnr = ("nextpnr-ice40", "--up5k", "--package", "sg48")
     constraints = "pcf"
     clock_hz = OSCILLATOR_HZ * MULTIPLIER / 2**DIVIDER_LOG2

@@ -28,6 +28,7 @@ class Versa(Board):
     """`spoon` as the preset has it: 16 lanes, all counters."""
 
     name = "versa"
+    button = "rst"
     nextpnr = ("nextpnr-ecp5", "--um5g-45k", "--package", "CABGA381", "--speed", "8")
     constraints = "lpf"
     clock_hz = OSCILLATOR_HZ * MULTIPLIER / INPUT_DIVIDER
