@@ -23,7 +23,7 @@ RULES = {
     },
     "model.paper": {
         *("numpy", "torch", "array_api_compat", "joblib", "matplotlib", "rich", "typer"),
-        *("numba", "sklearn", "model.contract", "model.data", "model.paper"),
+        *("sklearn", "model.contract", "model.data", "model.jit", "model.paper"),
     },
     "rtl": {"amaranth", "model.contract", "rtl"},
     "rtl.__main__": {"typer", "model.contract", "rtl"},

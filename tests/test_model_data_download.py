@@ -169,3 +169,16 @@ def test_sets_that_cannot_be_downloaded_are_refused() -> None:
     assert str(refusal.value) == (
         "cifar10-jpeg cannot be downloaded; choose one of mnist, fashion-mnist, cifar10"
     )
+
+
+@pytest.mark.parametrize("promised", [None, 10**12])
+def test_a_body_without_end_is_given_up(
+    mirror: type[Mirror], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, promised: int | None
+) -> None:
+    name = next(iter(mirror.contents))
+    monkeypatch.setattr(download, "MOST_BYTES", 100_000)
+    mirror.contents[name] = bytes(10_000_000) if promised is None else bytes(70_000)
+    if promised is not None:
+        mirror.promised[name] = promised
+    assert "delivers something other than the published file" in refusal_of(tmp_path)
+    assert everything_in(tmp_path) == []

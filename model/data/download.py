@@ -46,6 +46,9 @@ TIMEOUT_S = 30
 
 CHUNK_BYTES = 2**16
 
+MOST_BYTES = 1 << 28
+"""Longer than any of these files: what goes on beyond it is none of them."""
+
 
 def get(name: str, directory: Path | None = None, base_url: str | None = None) -> list[Path]:
     """Download the files of a set, except those that are there with the right sum already.
@@ -121,6 +124,7 @@ class _Bar:
     """What pooch asks of a progress bar, drawn on standard error where that is a terminal."""
 
     total: int | None = None
+    came = 0
 
     def __init__(self, name: str) -> None:
         console = Console(stderr=True)
@@ -143,7 +147,10 @@ class _Bar:
         self._progress.stop()
 
     def update(self, size: int) -> None:
-        """Count bytes that came; pooch sets `total` before the first."""
+        """Count bytes that came; pooch sets `total` before the first. ValueError: too many came."""
+        self.came += size
+        if max(self.came, self.total or 0) > MOST_BYTES:
+            raise ValueError("this is longer than any published file")
         self._progress.update(self._task, total=self.total, advance=size)
 
     def reset(self) -> None:

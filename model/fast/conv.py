@@ -6,12 +6,12 @@ Compiled functions call only functions of their own file: numba's cache looks no
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from model.arith import Codes
 from model.contract.choices import Conv
 from model.contract.shapes import ConvShape
+from model.jit import compiled
 
 Maps = NDArray[np.uint8]
 
@@ -46,7 +46,7 @@ def taps(stage: Conv, shape: ConvShape, kernels: Codes) -> NDArray[np.signedinte
     return found.reshape(-1, found.shape[2])
 
 
-@njit(cache=True)
+@compiled()
 def convolve(
     maps: Maps,
     rows: NDArray[np.signedinteger],
@@ -120,7 +120,7 @@ def convolve(
         )
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _add(
     potentials: NDArray[np.signedinteger],
     to: int,
@@ -139,7 +139,7 @@ def _add(
             )
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _inhibit(
     line: NDArray[np.signedinteger], width: int, kernel_count: int, inhibition: int
 ) -> None:
@@ -157,7 +157,7 @@ def _inhibit(
             line[start + kernel] -= share
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _pool(
     potentials: NDArray[np.signedinteger],
     pitch: int,
@@ -196,7 +196,7 @@ def _pool(
     tally[3] = saturated
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _join(
     into: NDArray[np.signedinteger], line: NDArray[np.signedinteger], span: int, average: bool
 ) -> None:
@@ -224,7 +224,7 @@ def listed(maps: Maps, in_time: bool) -> tuple[NDArray[np.int32], NDArray[np.uin
     return places[:count], codes[:count], lengths
 
 
-@njit(cache=True)
+@compiled()
 def _in_place(
     maps: Maps, places: NDArray[np.int32], codes: NDArray[np.uint8], lengths: Codes
 ) -> None:
@@ -238,7 +238,7 @@ def _in_place(
         lengths[sample] = at - start
 
 
-@njit(cache=True)
+@compiled()
 def _in_time(
     maps: Maps, places: NDArray[np.int32], codes: NDArray[np.uint8], lengths: Codes
 ) -> None:

@@ -8,8 +8,9 @@ are inlined are so because the whole then compiles faster.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from model.jit import compiled
 
 #: Neurons are worked on this many at a time; a layer is filled up with idle ones. A loop of this
 #: constant length is what the compiler turns into vector instructions.
@@ -103,7 +104,7 @@ class Records(NamedTuple):
     written: Numbers  #: (1,) number of words
 
 
-@njit(cache=True)
+@compiled()
 def run(
     rules: Rules,
     layers: np.ndarray,
@@ -200,7 +201,7 @@ def run(
                 _record_words(layer, n, sample, weights, addresses[:written], records)
 
 
-@njit(cache=True)
+@compiled()
 def _forward(
     layer: np.record, weights: Codes, index: Numbers, value: Codes, items: int, sums: Codes
 ) -> None:
@@ -227,7 +228,7 @@ def _forward(
             sums[neuron] += value[item] * weights[row + neuron]
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _activate(
     layer: np.record,
     bias_code: int,
@@ -255,7 +256,7 @@ def _activate(
     return at + (bias_code != 0)
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _read_out(layer: np.record, sums: Codes, scores: Numbers, tally: Numbers) -> int:
     """The class: the first of the greatest sums; writes the scores."""
     best = 0
@@ -268,7 +269,7 @@ def _read_out(layer: np.record, sums: Codes, scores: Numbers, tally: Numbers) ->
     return best
 
 
-@njit(cache=True)
+@compiled()
 def _modulate(
     layer: np.record,
     rules: Rules,
@@ -311,12 +312,12 @@ def _modulate(
     return state
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _stepped(state: int, taps: int) -> int:
     return state >> 1 ^ (taps if state & 1 else 0)
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _update(
     layer: np.record,
     rules: Rules,
@@ -385,7 +386,7 @@ def _update(
     return written
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _update_few(
     layer: np.record,
     rules: Rules,
@@ -429,7 +430,7 @@ def _update_few(
     return written
 
 
-@njit(cache=True)
+@compiled()
 def _update_many(
     layer: np.record,
     rules: Rules,
@@ -485,7 +486,7 @@ def _update_many(
     return written
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _words_changed(
     changed: NDArray[np.uint8],
     octets: NDArray[np.uint64],
@@ -508,14 +509,14 @@ def _words_changed(
     return written
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _copy(codes: Codes, to: Codes) -> None:
     """Element by element: numba's own copy compiles for seconds, error texts included."""
     for place in range(len(codes)):
         to[place] = codes[place]
 
 
-@njit(cache=True, inline="always")
+@compiled(inline="always")
 def _record_words(
     layer: np.record, number: int, sample: int, weights: Codes, addresses: Numbers, records: Records
 ) -> None:

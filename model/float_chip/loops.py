@@ -8,8 +8,9 @@ functions of their own file, because numba's cache looks no further.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from model.jit import compiled
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -75,7 +76,7 @@ class Samples(NamedTuple):
     learn: NDArray[np.bool_]  #: (n,)
 
 
-@njit(cache=True)
+@compiled()
 def convolve(
     maps: Maps,
     taps: Maps,
@@ -127,7 +128,7 @@ def convolve(
                 cell[kernel] = min(np.floor(feature), top) if top else feature
 
 
-@njit(cache=True)
+@compiled()
 def _lost(potentials: Maps, inhibition: float, whole: bool) -> np.float32:
     """What each kernel of a place loses to all of them."""
     total = np.float32(0)
@@ -138,7 +139,7 @@ def _lost(potentials: Maps, inhibition: float, whole: bool) -> np.float32:
     return np.float32(np.floor(lost)) if whole else lost
 
 
-@njit(cache=True)
+@compiled()
 def run(
     rules: Rules,
     layers: Layers,
@@ -189,7 +190,7 @@ def run(
                 _update(rules, layers, memory, n, index[n, : items[n]], value[n], modulation, rate)
 
 
-@njit(cache=True)
+@compiled()
 def _forward(
     layers: Layers,
     weights: Floats,
@@ -208,7 +209,7 @@ def _forward(
             sums[neuron] += value[item] * row[neuron]
 
 
-@njit(cache=True)
+@compiled()
 def _activate(
     rules: Rules,
     layers: Layers,
@@ -236,7 +237,7 @@ def _activate(
     return at + (bias != 0)
 
 
-@njit(cache=True)
+@compiled()
 def _read_out(rules: Rules, step: float, sums: Floats, scores: Floats) -> int:
     """The class: the first of the greatest sums; writes the scores."""
     best = 0
@@ -250,7 +251,7 @@ def _read_out(rules: Rules, step: float, sums: Floats, scores: Floats) -> int:
     return best
 
 
-@njit(cache=True)
+@compiled()
 def _modulate(
     rules: Rules, layers: Layers, memory: Memory, n: int, label: int, modulation: Floats
 ) -> None:
@@ -292,7 +293,7 @@ def _modulate(
                 modulation[n, neuron] += error * memory.projections[n, other, neuron]
 
 
-@njit(cache=True)
+@compiled()
 def _gate(rules: Rules, threshold: float, sums: Floats, modulation: Floats) -> None:
     for neuron in range(len(sums)):
         above = sums[neuron] >= threshold
@@ -304,7 +305,7 @@ def _gate(rules: Rules, threshold: float, sums: Floats, modulation: Floats) -> N
             modulation[neuron] = 0
 
 
-@njit(cache=True)
+@compiled()
 def _update(
     rules: Rules,
     layers: Layers,
@@ -337,7 +338,7 @@ def _update(
                 row[neuron] += scaled * modulation[n, neuron]
 
 
-@njit(cache=True)
+@compiled()
 def _fraction(
     rules: Rules, rounding: int, memory: Memory, n: int, neuron: int | np.integer, unit: float
 ) -> float:
@@ -358,6 +359,6 @@ def _fraction(
     return (state >> np.uint64(11)) * 2.0**-53
 
 
-@njit(cache=True)
+@compiled()
 def _stepped(state: int, taps: int) -> int:
     return state >> 1 ^ (taps if state & 1 else 0)

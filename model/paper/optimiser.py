@@ -3,10 +3,10 @@
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from model.contract.refusal import Refusal
+from model.jit import compiled
 from model.paper.backend import Array, Backend, fetch
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Kingma and Ba 2015, the defaults
@@ -125,7 +125,7 @@ class Adam:
             v[...] = self.backend.put(state[f"adam_v{number}"])
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def fused(
     parameter: NDArray[np.floating],
     gradient: NDArray[np.floating],
