@@ -26,6 +26,7 @@ from model.contract.refusal import Refusal, note, speaking_plainly
 from model.data import get, load
 from model.network import ChipModel, drawn
 from model.paper import commands as paper
+from model.study import angle
 from model.study import commands as own
 from model.study.compare import compare, tables
 from model.study.experiment import limited, samples_for
@@ -144,6 +145,46 @@ def compare_command(
             console.print(table)
         if found.without_settings:
             note(borrowing(chip, found.without_settings))
+
+
+@app.command("angles")
+def angles_command(
+    preset: Annotated[
+        str | None, typer.Option(help="Chip by name (digits where not given).")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
+    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Train on that many samples.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Trainings of each variant.")] = 3,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the picture here, as PNG.")] = None,
+) -> None:
+    """Measure the angle between hidden updates and back-propagation's, integer beside float."""
+    with speaking_plainly():
+        for path in (json, plot):
+            if path is not None:
+                _check_writable(path)
+        chip = chosen(preset, config, None)
+        loaded = load(data, data_dir=data_dir)
+        samples = samples_for(chip, limited(loaded, limit))
+        with _counting(f"{chip.name}, angles") as progress:
+            found = angle.align(chip, samples, epochs=epochs, seeds=seeds, progress=progress)
+        told = f"{chip.name} on {data}, {epochs} epochs of {len(samples.y_train):,} samples"
+        if json is not None:
+            about = {"data": data, "epochs": epochs, "train_samples": len(samples.y_train)}
+            write_json(json, about | found.figures())
+        if plot is not None:
+            from model.study.picture import write_angles  # takes a second to import
+
+            write_angles(found, f"{told}, mean of seeds {found.seeds}", plot)
+        console = Console()
+        console.print(f"{told}{f' ({loaded.note})' if loaded.note else ''}, seeds {found.seeds}")
+        console.print(angle.table(found))
+        unsettled = [rule for rule in angle.RULES if not chip.has_settings(rule)]
+        if unsettled:
+            note(borrowing(chip, unsettled))
 
 
 @app.command("sweep")

@@ -35,7 +35,13 @@ RULES = {
 }
 # The float world is opened by commands and reports alone: no integer may come from it.
 PRIVATE = "model.paper"
-OPENERS = {"model.__main__", "model.study.compare", "model.study.sweep", "sim.silicon.report"}
+OPENERS = {
+    "model.__main__",
+    "model.study.angle",
+    "model.study.compare",
+    "model.study.sweep",
+    "sim.silicon.report",
+}
 
 # In pieces, so that this file does not name them.
 HOSTS = [

@@ -1,5 +1,6 @@
-"""The picture of a comparison: accuracy over samples, and number formats before and after."""
+"""Pictures: a comparison over samples, number formats before and after, angles over samples."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from model.contract.config import ChipConfig
 from model.float_chip.chip import ALGORITHMS
 from model.network import ChipModel, Images
 from model.state import fresh
+from model.study.angle import MEASURES, RULES, VARIANTS, Alignment
 from model.study.compare import Comparison
 from model.study.experiment import FLOAT
 from model.study.profile import Profile, profiles
@@ -44,6 +46,44 @@ def write_ranges(
     _profiles(profiles(config, chip.state_, images, labels), "after", after)
     with writing(path) as file:
         picture.savefig(file, format="png", dpi=100)
+
+
+def write_angles(found: Alignment, title: str, path: Path) -> None:
+    """Draw angles over training as PNG: a row a rule, a column a measure and hidden layer.
+
+    Raises `Refusal` where the path cannot be written.
+    """
+    columns = [
+        (measure, layer) for measure in MEASURES for layer in range(len(found.config.hidden))
+    ]
+    picture = Figure(figsize=(4 * len(columns), 9), layout="constrained")
+    picture.suptitle(title)
+    rows = picture.subplots(len(RULES), len(columns), sharex=True, sharey=True, squeeze=False)
+    for rule, row in zip(RULES, rows, strict=True):
+        for (measure, layer), axes in zip(columns, row, strict=True):
+            _angles(found, rule, measure, layer, axes)
+            where = f", hidden layer {layer + 1}" if len(found.config.hidden) > 1 else ""
+            axes.set_title(f"{rule}: {measure}{where}", fontsize="small")
+        row[0].set_ylabel("degrees to BP")
+    for axes in rows[-1]:
+        axes.set_xlabel("samples learned")
+    rows[0][0].legend(fontsize="x-small", title="integer; float dashed", title_fontsize="x-small")
+    with writing(path) as file:
+        picture.savefig(file, format="png", dpi=100)
+
+
+def _angles(found: Alignment, rule: str, measure: str, layer: int, axes: Axes) -> None:
+    """The four variants of a rule, the mean of all seeds; 90 degrees as a line."""
+    axes.axhline(90, color="black", lw=0.8)
+    integers = [variant for variant in VARIANTS if variant.rule == rule and not variant.real]
+    for number, variant in enumerate(integers):
+        for kind, style in ((variant, "-"), (replace(variant, real=True), "--")):
+            line = np.array(found.mean(kind, measure, layer), dtype=np.float64)  # None: nan
+            gate, b = "gate" if kind.gated else "no gate", "sparse" if kind.sparse else "dense"
+            label = None if kind.real else f"{gate}, {b} B"
+            axes.plot(found.looks, line, style, color=f"C{number}", label=label, lw=1.2)
+    axes.set(xscale="log", ylim=(30, 100))
+    axes.grid(alpha=0.3)
 
 
 def _curves(found: Comparison, axes: Axes) -> None:
