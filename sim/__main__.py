@@ -10,18 +10,7 @@ from rich.console import Console
 from model.contract.artifact import write_json
 from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
-from model.data import load
-from sim.host import demo
-from sim.judge import run as runs
-from sim.judge import verify as verifications
-from sim.judge.progress import watching
 from sim.silicon import commands as silicon
-from sim.silicon import fpga as boards
-from sim.speed import measure
-from sim.tools import debian
-from sim.tools import doctor as doctors
-from sim.trust import golden as goldens
-from sim.trust import sabotage as sabotages
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -33,6 +22,8 @@ def doctor(
     json: Annotated[Path | None, typer.Option(help="Write the findings here too.")] = None,
 ) -> None:
     """Tell of each tool its version, whether it is fit and why, and how to get it."""
+    from sim.tools import doctor as doctors
+
     findings = doctors.examine_all()
     Console().print(doctors.table(findings))
     for line in doctors.advice(findings):
@@ -45,6 +36,8 @@ def doctor(
 @app.command()
 def get(tool: Annotated[str, typer.Argument(help="icarus or libpython")]) -> None:
     """See to it that a tool without a wheel is there: the system's, or Debian's unpacked."""
+    from sim.tools import debian
+
     found = debian.get(tool)
     print(f"{found.name} {found.version} ({found.path})")
 
@@ -56,6 +49,8 @@ def golden(
     ] = False,
 ) -> None:
     """Compare the model with the golden data: anchors from outside, frozen runs, sums."""
+    from sim.trust import golden as goldens
+
     if rewrite:
         goldens.rewrite()
     comparisons = goldens.compare()
@@ -74,6 +69,8 @@ def run(
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
 ) -> None:
     """Train a chip on real data in the model and in its Verilog, and prove both equal."""
+    from sim.judge import run as runs
+
     job = runs.run(preset, data, simulator, seed, waves, out)
     Console().print(runs.table(job))
     if json:
@@ -84,6 +81,8 @@ def run(
 
 def _tell_mismatches(figures: dict[str, Any]) -> None:
     """Write what differs to a file, say where, and fail."""
+    from sim.judge import verify as verifications
+
     verifications.write_mismatches(figures, Path("mismatches.json"))
     print(f"{verifications.sentence(figures)}; see mismatches.json")
     raise typer.Exit(1)
@@ -110,6 +109,10 @@ def verify(
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
 ) -> None:
     """Train and test model and Verilog on the same samples and compare everything."""
+    from model.data import load
+    from sim.judge import verify as verifications
+    from sim.judge.progress import watching
+
     chip = chosen(preset, config, rule)
     loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
     given = verifications.samples(chip, loaded, train, test, seed, epochs)
@@ -130,6 +133,8 @@ def bench(
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
 ) -> None:
     """Measure engines, every way to run the Verilog, and the chip, side by side."""
+    from sim.speed import measure
+
     tables, told = measure.report(preset)
     Console().print(tables)
     if json:
@@ -151,6 +156,9 @@ def host_demo(
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
 ) -> None:
     """Train a simulated chip as a host does, byte by byte, and the model beside it."""
+    from model.data import load
+    from sim.host import demo
+
     chip = chosen(preset, config, rule)
     loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
     samples = demo.planned(loaded, limit, epochs)
@@ -174,6 +182,8 @@ def fpga(
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
 ) -> None:
     """Map, place and route a board into a bitstream; compare with the figures recorded."""
+    from sim.silicon import fpga as boards
+
     with Console(stderr=True).status(board) as status:
         routed = boards.route(board, lambda step: status.update(f"{board}: {step}"))
     if json:
@@ -197,6 +207,8 @@ def sabotage(
     json: Annotated[Path | None, typer.Option(help="Write the findings here too.")] = None,
 ) -> None:
     """Change Verilog, golden data and model in one operator or bit: all must be caught."""
+    from sim.trust import sabotage as sabotages
+
     findings = []
     with Console(stderr=True).status("sabotage") as status:
         for finding in sabotages.sabotage(count, seed):

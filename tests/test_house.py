@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("model", "rtl", "sim")
@@ -166,8 +167,11 @@ def test_no_registry_is_named() -> None:
 
 
 def test_installing_names_no_address() -> None:
-    for name in ("Makefile", "pyproject.toml", "requirements.lock", "verilator.lock", ".ci/run"):
+    for name in ("Makefile", "pyproject.toml", *(f"{lock}.lock" for lock in LOCKS), ".ci/run"):
         assert "://" not in (ROOT / name).read_text()
+
+
+LOCKS = ("requirements", "verilator", "extras")
 
 
 def project() -> dict[str, list[str]]:
@@ -176,10 +180,13 @@ def project() -> dict[str, list[str]]:
     return {"": table["dependencies"], **table["optional-dependencies"]}
 
 
-def locked() -> dict[str, str]:
-    """Package -> exact version, of both locks."""
-    text = "".join((ROOT / f"{name}.lock").read_text() for name in ("requirements", "verilator"))
-    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+def locked(*locks: str) -> dict[str, str]:
+    """Package -> exact version, of some locks, on this Python and machine."""
+    text = "".join((ROOT / f"{name}.lock").read_text() for name in locks)
+    lines = re.findall(r"^([a-z0-9-]+==[^\\\n]+)", text, re.MULTILINE)
+    pins = [Requirement(line) for line in lines]
+    here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
+    return {pin.name: str(pin.specifier).removeprefix("==") for pin in here}
 
 
 def test_every_dependency_has_its_reason_beside_it() -> None:
@@ -190,26 +197,27 @@ def test_every_dependency_has_its_reason_beside_it() -> None:
 
 def test_every_dependency_is_locked() -> None:
     wanted = {
-        re.split(r"[\[=<>~]", requirement)[0]
+        re.split(r"[\[=<>~;]", requirement)[0]
         for group, requirements in project().items()
         for requirement in requirements
         if group != "torch"
     }
-    assert wanted <= set(locked())
-    assert "torch" not in locked()
+    assert wanted <= set(locked(*LOCKS))
+    assert "torch" not in locked(*LOCKS)
 
 
-@pytest.mark.parametrize("name", ["requirements", "verilator"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_every_locked_version_is_exact_and_hashed(name: str) -> None:
     text = (ROOT / f"{name}.lock").read_text()
     entries = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "").splitlines()
     assert len(entries) >= 1
-    pinned = re.compile(r"[a-z0-9.-]+==[\w.]+( +--hash=sha256:[0-9a-f]{64})+")
+    pinned = re.compile(r"[a-z0-9.-]+==[\w.]+( ; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+")
     assert [entry for entry in entries if not pinned.fullmatch(entry)] == []
 
 
 def test_what_is_installed_is_what_is_locked() -> None:
-    assert {name: version(name) for name in locked()} == locked()
+    wanted = locked("requirements", "verilator")
+    assert {name: version(name) for name in wanted} == wanted
 
 
 def test_warnings_are_errors() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from model.contract.refusal import Refusal
-from sim.host.line import ROOT
 from sim.silicon import fpga
 from sim.silicon.fpga import FAMILIES, Routed, check_fits, record, regressions, route, table
 
@@ -39,7 +38,7 @@ def test_the_icebreaker_is_routed_as_recorded() -> None:
     found.check_timing()
     assert found.clock_mhz >= 20
     assert regressions(found) == []
-    bitstream = (ROOT / found.bitstream).read_bytes()
+    bitstream = Path(found.bitstream).read_bytes()
     assert bitstream.find(b"\x7e\xaa\x99\x7e") >= 0  # by which an iCE40 knows its configuration
 
 

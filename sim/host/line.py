@@ -2,7 +2,7 @@
 
 The core is that of the boards (`rtl.boards.core`): chip, byte protocol, UART or SPI. Its Verilog
 is compiled by Verilator around `line_harness.cpp`, which is the host's end of the line. What was
-built is kept under build/ and used again until the Verilog, the harness or a tool changes.
+built is kept in the build folder and used again until the Verilog, the harness or a tool changes.
 """
 
 import ctypes

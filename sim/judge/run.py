@@ -15,6 +15,7 @@ from model.study.compare import float_accuracy
 from rtl.emit import emit
 from sim.judge.progress import watching
 from sim.judge.verify import Run, samples, verify
+from sim.simulators.compiled import BUILD
 
 #: Samples that Icarus runs in about half a minute; compiled simulators take all there are.
 ICARUS_TRAIN, ICARUS_TEST = 24, 12
@@ -55,7 +56,7 @@ def run(name: str, data: str, simulator: str, seed: int, waves: bool, out: Path)
     with watching(f"{name} learns {data} in {simulator}", len(given)) as watch:
         _, figures = verify(config, given, Run(simulator, waves=waves), watch)
     accuracy = float_accuracy(config, _cut(loaded, train, test, seed), 1, seed)
-    vcd = Path("build/waves") / f"{config.name}-{simulator}.vcd" if waves else None
+    vcd = BUILD / "waves" / f"{config.name}-{simulator}.vcd" if waves else None
     return Job(config, out / f"{emission.top}.v", vcd, accuracy, figures)
 
 

@@ -12,16 +12,6 @@ from model.contract.artifact import write_json, write_text
 from model.contract.presets import chosen
 from model.cost.tables import TABLES
 from model.cost.technology import TARGET, Technology
-from model.data import load
-from sim.judge.progress import watching
-from sim.judge.verify import Run, samples, sentence, summary
-from sim.silicon import activity as activities
-from sim.silicon import estimate as estimates
-from sim.silicon import netlist as netlists
-from sim.silicon import pareto, report
-from sim.silicon import power as powers
-from sim.silicon import synth as syntheses
-from sim.silicon.figures import Figures
 
 Preset = Annotated[str | None, typer.Option(help="A chip by name.")]
 Config = Annotated[Path | None, typer.Option(help="A chip of your own, TOML.")]
@@ -50,6 +40,9 @@ def power(
     json: Json = None,
 ) -> None:
     """Price what a chip does on real data by every cost table, stage by stage."""
+    from model.data import load
+    from sim.silicon import power as powers
+
     chip = chosen(preset, config, rule)
     technology = Technology(TARGET.node_nm, volts)
     loaded = load(data, data_dir=data_dir, seed=seed)
@@ -67,11 +60,14 @@ def synth(
     config: Config = None,
     rule: Rule = None,
     target: Annotated[str, typer.Option(help="up5k, ecp5 or cmos")] = "cmos",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do not look at build/.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not look at what is kept.")] = False,
     record: Record = False,
     json: Json = None,
 ) -> None:
     """Synthesise a chip: resources and clock on an FPGA, or standard cells and memory bits."""
+    from sim.silicon import synth as syntheses
+    from sim.silicon.figures import Figures
+
     found = syntheses.synthesise(chosen(preset, config, rule), target, _say, fresh)
     if record:
         Figures.load().record([found])
@@ -91,6 +87,9 @@ def estimate(
     preset: Preset = None, config: Config = None, rule: Rule = None, json: Json = None
 ) -> None:
     """Estimate memory bits, lanes, cycles and cells, before synthesis."""
+    from sim.silicon import estimate as estimates
+    from sim.silicon.figures import Figures
+
     found = estimates.estimate(chosen(preset, config, rule), Figures.load())
     if json:
         write_json(json, found.to_dict())
@@ -112,6 +111,11 @@ def gates(
     json: Json = None,
 ) -> None:
     """Verify the mapped netlist of a chip as `verify` does its Verilog, bit for bit."""
+    from model.data import load
+    from sim.judge.progress import watching
+    from sim.judge.verify import Run, samples, sentence, summary
+    from sim.silicon import netlist as netlists
+
     chip = chosen(preset, config, rule)
     given = samples(chip, load(data, data_dir=data_dir, seed=seed), train, test, seed)
     mapped = netlists.netlist(chip)
@@ -138,6 +142,9 @@ def activity(
     ),
 ) -> None:
     """Correlate the energy proxy with the toggles of the Verilog and of the mapped netlist."""
+    from model.data import load
+    from sim.silicon import activity as activities
+
     chip = chosen(preset, config, rule)
     points = activities.measure(chip, load(data, data_dir=data_dir, seed=seed), seed, _say)
     activities.keep(points, out)
@@ -161,6 +168,10 @@ def report_cost(
     out: Annotated[Path, typer.Option(help="Folder of the tables.")] = Path("build/cost"),
 ) -> None:
     """Tell what each rule costs: accuracy, cells, memory, clock, cycles and energy."""
+    from model.data import load
+    from sim.silicon import pareto, report
+    from sim.silicon.figures import Figures
+
     names = presets or list(report.PRESETS)
     loaded = load(data, data_dir=data_dir, seed=seed)
     sizes = train or len(loaded.y_train), test or len(loaded.y_test)

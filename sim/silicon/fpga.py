@@ -21,9 +21,9 @@ from model.contract.refusal import Refusal
 from sim import tools
 from sim.host.line import ROOT, board_files
 from sim.silicon.synth import Progress, utilisation
-from sim.simulators.compiled import BUILD
 
 FIGURES = ROOT / "results" / "boards.json"
+FOLDER = Path("build/fpga")
 USED_MARGIN = 0.05  #: by which a resource may grow over what was recorded
 FMAX_MARGIN = 0.10  #: by which the greatest clock may fall below what was recorded
 
@@ -121,10 +121,10 @@ def route(board: str, progress: Progress = lambda step: None) -> Routed:
     Raises `Refusal` for an unknown board, a missing tool, a design that does not fit, naming the
     resource, and where a tool fails. A missed clock is a result.
     """
-    folder = BUILD / "fpga" / board
+    folder = FOLDER / board
     started = time.monotonic()
     progress("writing the design")
-    board_files("board", board, "--out", str(folder))
+    board_files("board", board, "--out", str(folder.resolve()))
     about = json.loads((folder / f"{board}.board.json").read_text())
     program, *device = about["nextpnr"]
     family = FAMILIES[program]
@@ -164,7 +164,7 @@ def route(board: str, progress: Progress = lambda step: None) -> Routed:
         available={name: found[kind]["available"] for name, kind in family.resources.items()},
         tools=versions,
         seconds=round(time.monotonic() - started, 1),
-        bitstream=str((folder / bitstream).relative_to(ROOT)),
+        bitstream=str(folder / bitstream),
         bitstream_sha256=hashlib.sha256((folder / bitstream).read_bytes()).hexdigest(),
     )
 

@@ -10,7 +10,7 @@ Chips are synthesised without their counter bank and without monitors: neither b
 - `cmos`: mapped to standard cells module by module. Memories are black boxes: their bits are
   counted apart and priced as bit cells.
 
-What was synthesised is kept under build/ until the Verilog, the flow or a tool changes.
+What was synthesised is kept in the build folder until the Verilog, the flow or a tool changes.
 """
 
 import dataclasses

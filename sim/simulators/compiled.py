@@ -1,8 +1,8 @@
 """Compiled simulation: a chip's Verilog in this process, fed in bulk, no Python per cycle.
 
 Verilator or CXXRTL translates the Verilog into C++; `harness.cpp` around it drives the
-streams and the host's bus and logs every monitor. What was built is kept under build/ and used
-again until the Verilog, the harness or a tool changes.
+streams and the host's bus and logs every monitor. What was built is kept in the build folder
+and used again until the Verilog, the harness or a tool changes.
 """
 
 import ctypes
@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes, Words
+from model.cache import build_folder
 from model.contract.refusal import Refusal
 from model.encode import verdicts
 from sim import tools
 from sim.simulators.cxxrtl import cut
 
-BUILD = Path(__file__).resolve().parents[2] / "build"
+BUILD = build_folder()
 HARNESS = Path(__file__).parent / "harness.cpp"
 
 STREAM_PORTS = ("tdata", "tvalid", "tready", "tlast")

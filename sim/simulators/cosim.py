@@ -45,8 +45,8 @@ def observe(
     """A whole run from a given state; as `sim.simulators.observed` tells.
 
     Verilog, build and logs lie in `folder`, under the chip's name and hash; waves go to
-    `build/waves`. Raises `Refusal` for a missing or unfit tool, a chip that stands still, and
-    Verilog that breaks a rule of its ports.
+    `waves` in the build folder. Raises `Refusal` for a missing or unfit tool, a chip that stands
+    still, and Verilog that breaks a rule of its ports.
     """
     place = folder / f"{config.name}-{config.sha256[:16]}"
     return observe_emission(

