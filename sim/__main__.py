@@ -104,7 +104,13 @@ def verify(
     stalls: Annotated[float, typer.Option(help="Chance of a pause on either side.")] = 0.0,
     cocotb: Annotated[bool, typer.Option("--cocotb", help="Drive Verilator by cocotb.")] = False,
     waves: Annotated[bool, typer.Option("--waves", help="Record waves.")] = False,
-    checkpoint: Annotated[Path | None, typer.Option(help="Keep the run here.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Segments side by side; 1 is an unbroken run (all cores).")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Of Dask, tcp://host:port: segments on its workers.")
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Keep finished segments here.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
 ) -> None:
@@ -112,11 +118,21 @@ def verify(
     from model.data import load
     from sim.judge import verify as verifications
     from sim.judge.progress import watching
+    from sim.judge.samples import samples
 
     chip = chosen(preset, config, rule)
     loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
-    given = verifications.samples(chip, loaded, train, test, seed, epochs)
-    run = verifications.Run(simulator, stalls, waves, cocotb, checkpoint, resume)
+    given = samples(chip, loaded, train, test, seed, epochs)
+    run = verifications.Run(
+        simulator,
+        stalls,
+        waves,
+        cocotb,
+        checkpoint,
+        resume,
+        jobs=verifications.cores() if jobs is None else jobs,
+        scheduler=scheduler,
+    )
     with watching(f"{chip.name} in {simulator}", len(given)) as watch:
         _, figures = verifications.verify(chip, given, run, watch)
     if json:
@@ -161,8 +177,8 @@ def host_demo(
 
     chip = chosen(preset, config, rule)
     loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
-    samples = demo.planned(loaded, limit, epochs)
-    with demo.watching(f"{chip.name} learns {data} behind {line}", samples) as progress:
+    planned = demo.planned(loaded, limit, epochs)
+    with demo.watching(f"{chip.name} learns {data} behind {line}", planned) as progress:
         figures = demo.demonstrate(
             chip, loaded, limit=limit, epochs=epochs, seed=seed, line=line, progress=progress
         )

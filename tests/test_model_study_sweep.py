@@ -16,6 +16,7 @@ from model.contract.refusal import Refusal
 from model.data import load
 from model.float_chip.chip import under
 from model.study import sweep as sweeps
+from model.study import workers
 from model.study.experiment import limited, named, samples_for
 from model.study.sweep import read_sweep, sweep, with_fields
 
@@ -158,7 +159,7 @@ def test_two_workers_of_a_cluster_find_the_same(tmp_path: Path) -> None:
 def test_a_scheduler_without_workers_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeps, "WORKERS_SECONDS", 0.2)
+    monkeypatch.setattr(workers, "WORKERS_SECONDS", 0.2)
     with LocalCluster(n_workers=0, dashboard_address=None) as cluster:
         address = cluster.scheduler_address
         with pytest.raises(Refusal) as refusal:
@@ -186,7 +187,7 @@ def test_an_unreachable_scheduler_is_refused(tmp_path: Path) -> None:
 def test_what_listens_but_is_no_scheduler_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeps, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(workers, "ANSWER_SECONDS", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

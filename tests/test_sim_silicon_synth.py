@@ -16,7 +16,8 @@ from model.cost.technology import area_scale
 from model.data import Dataset, load
 from rtl.emit import emit
 from sim import tools
-from sim.judge.verify import Run, samples
+from sim.judge.samples import samples
+from sim.judge.verify import Run
 from sim.silicon import synth
 from sim.silicon.estimate import estimate, fitted
 from sim.silicon.figures import MARGINS, RESULTS, Figures

@@ -173,8 +173,8 @@ def test_verilog_of_another_chip_is_refused() -> None:
     with pytest.raises(Refusal) as refusal:
         BulkChip(dataclasses.replace(emission(), config=other), "cxxrtl")
     assert str(refusal.value) == (
-        f"the chip says it is 44525450 {CONFIG.sha256[:8]}, which is not tiny "
-        f"({other.sha256[:8]}); emit its Verilog again"
+        f"the chip says it is {CONFIG.sha256[:8]}, tiny with rule drtp, which is not tiny "
+        f"({other.sha256[:8]}); choose its own configuration"
     )
 
 

@@ -21,17 +21,14 @@ import itertools
 import math
 import platform
 import re
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, delayed
 
 from model.arith import Codes
 from model.contract.config import ChipConfig
@@ -42,13 +39,12 @@ from model.data import Dataset, load
 from model.network import Images, Progress
 from model.paper.study import Row, read_rows, write_rows
 from model.study.experiment import Experiment, Samples, limited, named, samples_for
+from model.study.workers import workers
 
 FIELDS = ("preset", "config", "data", "test_fraction", "epochs", "limit", "algorithms", "seeds")
 PROVENANCE = ("config_sha256", "data_sha256", "python", "numpy", "numba")
 IDENTITY = ("config_sha256", "data_sha256", "algorithm", "epochs", "seed")
 MOST_POINTS = 100_000
-ANSWER_SECONDS = 5.0  #: within which a scheduler must be there
-WORKERS_SECONDS = 30.0  #: within which its first worker must be there
 
 
 @dataclass(frozen=True)
@@ -173,7 +169,7 @@ def sweep(
     missing = [key for key in planned if key not in rows]
     if progress is not None:
         progress(len(planned) - len(missing), len(planned))
-    with _workers(scheduler), Parallel(return_as="generator_unordered") as pool:
+    with workers(scheduler), Parallel(return_as="generator_unordered") as pool:
         # Arrays stand alone among the arguments: a cluster is sent each of them once.
         arrays = samples.x_train, samples.y_train, samples.x_test, samples.y_test
         jobs = [
@@ -221,47 +217,6 @@ def _measure(
     began = time.monotonic()
     accuracy = experiment.run(Samples(x_train, y_train, x_test, y_test))
     return number, accuracy, round(time.monotonic() - began, 2)
-
-
-@contextmanager
-def _workers(scheduler: str | None) -> Iterator[None]:
-    """Where trainings run: as joblib is told already, or on a scheduler's workers."""
-    if scheduler is None:
-        yield
-        return
-    _check_answers(scheduler)
-    try:
-        config = parallel_config(
-            "dask", scheduler_host=scheduler, wait_for_workers_timeout=WORKERS_SECONDS
-        )
-    except OSError as error:
-        raise Refusal(f"what answers at {scheduler} is no Dask scheduler: {error}") from error
-    with config:
-        try:
-            yield
-        except TimeoutError as error:
-            raise Refusal(
-                f"the Dask scheduler at {scheduler} has no workers; start some with `dask worker`"
-            ) from error
-
-
-def _check_answers(scheduler: str) -> None:
-    """Refuse an address where no scheduler greets: Dask would wait there, perhaps for ever."""
-    try:
-        address = urlsplit(scheduler if "://" in scheduler else f"tcp://{scheduler}")
-        host, port = address.hostname, address.port
-    except ValueError:
-        host = port = None
-    if host is None or port is None:
-        raise Refusal(f"a scheduler's address is tcp://host:port, not {scheduler!r}")
-    try:
-        with socket.create_connection((host, port), timeout=ANSWER_SECONDS) as line:
-            if address.scheme == "tcp" and not line.recv(1):
-                raise ConnectionError("the line was closed")
-    except OSError as error:
-        raise Refusal(
-            f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
-        ) from error
 
 
 def _rows_so_far(out: Path, columns: tuple[str, ...]) -> list[Row]:

@@ -13,18 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes, Words
-from model.banks import from_chunks, from_words, to_chunks, to_words
 from model.contract import registers, transport
-from model.contract.choices import RULES
 from model.contract.config import ChipConfig
-from model.contract.counters import counters
 from model.contract.geometry import BankForm, Geometry, geometry
-from model.contract.presets import PRESETS, preset
 from model.contract.refusal import Refusal
-from model.contract.registers import learning_layers
-from model.contract.storage import host_banks
 from model.encode import verdicts
-from model.state import State, bank_shapes
+from sim.simulators.host import HostChip
 
 Requests = NDArray[np.uint8]
 """Requests of one kind, a row of bytes each."""
@@ -156,29 +150,6 @@ def _bytes(words: NDArray[np.uint32]) -> Requests:
     return octets.reshape(-1, transport.WORD_BYTES)
 
 
-def check_version(link: Link) -> None:
-    """Refuse what is no chip of ours, or one of another version of the map or of the words."""
-    identity, version = map(int, link.read([registers.ID, registers.VERSION]))
-    if identity != registers.IDENTITY:
-        raise Refusal(f"what answers says it is {identity:08x}, no chip of ours; check the line")
-    versions = registers.split(registers.VERSION, version)
-    if versions != registers.VERSIONS:
-        chip, host = (
-            f"map {found['map']}, words {found['words']}"
-            for found in (versions, registers.VERSIONS)
-        )
-        raise Refusal(f"the chip speaks {chip}, this host {host}; take the host of its version")
-
-
-def known(choices: int) -> str:
-    """Name and rule of the preset whose hash starts with 32 bits."""
-    for name in PRESETS:
-        for rule in RULES:
-            if int(preset(name, rule).sha256[:8], 16) == choices:
-                return f"{name} with rule {rule}"
-    return "no preset"
-
-
 def discover(link: Link) -> Geometry:
     """What the chip at rest at the end of a link says of its sizes and banks."""
     places = [registers.INPUT, registers.OUTPUT, registers.LIMIT, registers.PARTS]
@@ -193,48 +164,19 @@ def discover(link: Link) -> Geometry:
     return Geometry(**sizes, banks=tuple(banks))
 
 
-class RemoteChip:
-    """A chip as its host sees it: state in and out, samples, counters.
+class RemoteChip(HostChip):
+    """A chip at the end of a link: what `HostChip` does, and samples.
 
     A sample that a host before left open is dropped. Raises `Refusal` where the chip says that it
     is another than `config`.
     """
 
     def __init__(self, config: ChipConfig, link: Link) -> None:
-        self.config = config
+        super().__init__(config, link.read, link.write)
         self._link = link
-        check_version(link)
-        choices = int(link.read(registers.CONFIG)[0])
-        if choices != int(config.sha256[:8], 16):
-            raise Refusal(
-                f"the chip says it is {choices:08x}, {known(choices)}, which is not {config.name} "
-                f"({config.sha256[:8]}); choose its own configuration"
-            )
         self.drop()
         if discover(link) != geometry(config):
             raise Refusal(f"the chip has other sizes than {config.name}; build it anew")
-
-    def load(self, state: State) -> None:
-        """Write banks and LFSRs."""
-        for number, bank in enumerate(host_banks(self.config)):
-            self._open(number)
-            chunks = to_chunks(bank, to_words(bank, state.banks[bank.name]))
-            self._link.write(registers.DATA, chunks.reshape(-1))
-        seeds = [state.lfsrs[layer] for layer in learning_layers(self.config)]
-        if seeds:
-            self._link.write(_seeds(self.config), seeds)
-
-    def state(self) -> State:
-        """Read banks and LFSRs."""
-        shapes = bank_shapes(self.config)
-        banks: dict[str, Codes] = {}
-        for number, bank in enumerate(host_banks(self.config)):
-            self._open(number)
-            chunks = self._link.read(np.full(bank.words * bank.chunks, registers.DATA))
-            words = from_chunks(bank, chunks.reshape(bank.words, bank.chunks))
-            banks[bank.name] = from_words(bank, words, shapes[bank.name])
-        found = self._link.read(_seeds(self.config))
-        return State(banks, dict(zip(learning_layers(self.config), map(int, found), strict=True)))
 
     def run(self, words: Words) -> Words:
         """Hand over whole samples, wait for rest, and give their result words, a row a sample."""
@@ -250,18 +192,6 @@ class RemoteChip:
             )
         return np.array(results, dtype=np.uint32).reshape(samples, -1)
 
-    def counters(self) -> dict[str, int]:
-        """All counters by name; none if the chip has none."""
-        names = [counter.name for counter in counters(self.config) if self.config.counters]
-        halves = self._link.read(registers.COUNTERS + 4 * np.arange(2 * len(names)))
-        values = halves.astype(np.int64).reshape(-1, 2) @ [1, 1 << 32]
-        return dict(zip(names, map(int, values), strict=True))
-
-    def clear(self) -> None:
-        """Clear the counters and all flags."""
-        clearing = dict.fromkeys(("clear_counters", "clear_flags", "clear_verdict"), 1)
-        self._link.write(registers.CONTROL, registers.join(registers.CONTROL, clearing))
-
     def drop(self) -> None:
         """Take back the sample that is open, if any, and all results that nobody took."""
         self._link.write(registers.CONTROL, 1 << registers.CONTROL_DROP)
@@ -272,13 +202,6 @@ class RemoteChip:
         """Keep the chip from learning, whatever marks ask; or let it again."""
         self._link.write(registers.FREEZE, int(frozen))
 
-    def _open(self, bank: int) -> None:
-        self._link.write([registers.BANK, registers.ADDRESS], [bank, 0])
-
     def _rest(self) -> None:
         while self._link.read(registers.STATUS)[0] >> registers.STATUS_BUSY & 1:
             pass
-
-
-def _seeds(config: ChipConfig) -> NDArray[np.int64]:
-    return registers.SEEDS + 4 * np.arange(len(learning_layers(config)))

@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sim.judge.verify import Tally, Watch
+from sim.judge.segment import Tally, Watch
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from model.network import drawn
 from model.study.compare import float_accuracy
 from rtl.emit import emit
 from sim.judge.progress import watching
-from sim.judge.verify import Run, samples, verify
+from sim.judge.samples import samples
+from sim.judge.verify import Run, verify
 from sim.simulators.compiled import BUILD
 
 #: Samples that Icarus runs in about half a minute; compiled simulators take all there are.

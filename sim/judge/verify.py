@@ -2,126 +2,54 @@
 
 Model and hardware train on the same samples in the same order, then classify held-out ones. What
 crosses every boundary, the output words, the banks, the LFSRs and all counters that do not depend
-on back-pressure must be equal.
+on back-pressure must be equal. One chip goes through the whole run, or several through segments of
+it side by side (`sim.judge.segment`).
 """
 
 import hashlib
+import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from model.arith import Codes, Words
-from model.contract import result
-from model.contract.artifact import write_json, writing
+from model.contract.artifact import write_json
 from model.contract.config import ChipConfig
-from model.contract.counters import Kind, counters
-from model.contract.refusal import Refusal
-from model.data import Dataset
-from model.fast.engine import FastChip
-from model.network import checked_images, checked_labels, drawn, plan, totals
-from model.sensor.image import sample_words
-from model.state import State, fresh
-from model.trace import Difference, Trace, first_difference, mismatches
-from rtl.emit import emit
-from sim import tools
+from model.contract.refusal import Refusal, note
+from model.state import fresh
+from model.trace import Difference
+from rtl.emit import Emission, emit
+from sim.judge import checkpoint
+from sim.judge.crew import side_by_side
+from sim.judge.samples import Samples
+from sim.judge.segment import (
+    CHUNK_SAMPLES,
+    Expected,
+    Finished,
+    Runner,
+    Segment,
+    Tally,
+    Watch,
+    Way,
+    run_ahead,
+    version,
+)
 from sim.simulators import cosim
-from sim.simulators.bulk import BulkChip
-from sim.simulators.observed import Observed
+from sim.simulators.bulk import prepare
 
-CHUNK_SAMPLES = 500  #: compared at a time: bounds memory
-CHECKPOINT_CHUNKS = 10  #: chunks between two checkpoints
+#: Runs of so few samples are not cut: workers start in the time that they take.
+UNBROKEN_SAMPLES = 4 * CHUNK_SAMPLES
 
-
-@dataclass(frozen=True)
-class Samples:
-    """What the chip meets, in order: images, labels, rate steps; the first `train` are learned."""
-
-    images: np.ndarray
-    labels: Codes
-    rates: Codes
-    train: int
-    data: str
-    seed: int
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def words(self, config: ChipConfig, part: slice) -> Words:
-        """Input words of some samples, end to end."""
-        numbers = range(*part.indices(len(self)))
-        return np.concatenate(
-            [
-                sample_words(
-                    config,
-                    self.images[n],
-                    int(self.labels[n]),
-                    n < self.train,
-                    int(self.rates[n]),
-                )
-                for n in numbers
-            ]
-        )
-
-
-def samples(
-    config: ChipConfig, data: Dataset, train: int, test: int, seed: int, epochs: int = 1
-) -> Samples:
-    """Training samples as `model train --limit TRAIN` meets them, then the first test samples.
-
-    Raises `Refusal` where there are fewer, or they do not fit the chip.
-    """
-    if not 1 <= test <= len(data.y_test):
-        raise Refusal(
-            f"of {len(data.y_test)} test samples 1 to {len(data.y_test)} can be taken, not {test}"
-        )
-    kept = drawn(len(data.y_train), train, seed)
-    order, rates = plan(config, train, epochs, seed)
-    learned = kept[order]
-    images = np.concatenate([data.x_train[learned], data.x_test[:test]])
-    labels = np.concatenate([data.y_train[learned], data.y_test[:test]])
-    return Samples(
-        checked_images(config, images),
-        checked_labels(config, labels, len(images)),
-        np.append(rates, np.zeros(test, dtype=np.int64)),
-        len(order),
-        data.name,
-        seed,
-    )
-
-
-@dataclass
-class Tally:
-    """What was compared so far, and what differed."""
-
-    done: int = 0  #: samples
-    compared: int = 0
-    mismatches: int = 0
-    first: Difference | None = None
-    right_model: int = 0  #: test samples classified rightly
-    right_rtl: int = 0
-    cycles_train: int = 0
-    cycles_test: int = 0
-    seconds: float = 0.0
-    counters_model: dict[str, int] = field(default_factory=dict)
-    counters_rtl: dict[str, int] = field(default_factory=dict)
-
-    def note(self, difference: Difference | None, differing: int) -> None:
-        """Add to the mismatches; the first difference stays."""
-        self.mismatches += differing
-        if self.first is None and difference is not None:
-            self.first = difference
-
-
-Watch = Callable[[Tally], None]
+Finishing = Generator[Finished, None, None]
 
 
 @dataclass(frozen=True)
 class Run:
-    """How the Verilog is run."""
+    """How the Verilog is run: by `jobs` workers, or those of a Dask `scheduler`."""
 
     simulator: str
     stalls: float = 0.0
@@ -130,11 +58,18 @@ class Run:
     checkpoint: Path | None = None
     resume: bool = False
     brief: bool = False  #: built sooner, slower to run: for much logic and few samples
+    jobs: int = 1
+    scheduler: str | None = None
 
     @property
     def by_cocotb(self) -> bool:
         """Whether a cocotb bench drives the chip; Icarus cannot be compiled into this process."""
         return self.cocotb or self.simulator == "icarus"
+
+    @property
+    def way(self) -> Way:
+        """How each segment is run."""
+        return Way(self.simulator, self.stalls, self.waves, self.brief)
 
 
 class Verification:
@@ -143,147 +78,103 @@ class Verification:
     `model` and `hardware` are the states of both sides after `go`; `tally` what was found.
     """
 
-    def __init__(self, config: ChipConfig, given: Samples, run: Run) -> None:
+    def __init__(
+        self, config: ChipConfig, given: Samples, run: Run, emission: Emission | None = None
+    ) -> None:
         if run.simulator not in ("verilator", "cxxrtl", "icarus"):
             raise Refusal(
                 f"the simulator must be verilator, cxxrtl or icarus, not {run.simulator!r}"
             )
+        if run.jobs < 1:
+            raise Refusal(f"there must be one job or more, not {run.jobs}")
+        if run.resume and run.checkpoint is None:
+            raise Refusal("--resume goes on from what --checkpoint names; give --checkpoint")
         self.config = config
         self.given = given
         self.run = run
-        self.emission = emit(config)
+        self.emission = emission or emit(config)
         self.tally = Tally()
-        self.model = fresh(config, given.seed)
-        self.hardware = self.model.copy()
-
-    def go(self, watch: Watch | None = None) -> None:
-        """Run and compare to the end, or to the end of the first chunk that differs."""
-        if self.run.resume:
-            self._take_over()
-        for number, (part, seen) in enumerate(self._observations()):
-            self._compare(part, seen)
-            if watch:
-                watch(self.tally)
-            if self.tally.mismatches:
-                break
-            if self.run.checkpoint and number % CHECKPOINT_CHUNKS == CHECKPOINT_CHUNKS - 1:
-                self._keep(self.run.checkpoint)
-        self._compare_states()
-        self._compare_counters()
-
-    # -- the two sides --------------------------------------------------------------------------
-
-    def _parts(self, size: int) -> Iterator[slice]:
-        """Chunks of samples from where the tally stands; none holds training and test samples."""
-        train, end = self.given.train, len(self.given)
-        at = self.tally.done
-        while at < end:
-            stop = min(at + size, train if at < train else end)
-            yield slice(at, stop)
-            at = stop
-
-    def _observations(self) -> Iterator[tuple[slice, Observed]]:
-        config, given, run = self.config, self.given, self.run
-        if run.by_cocotb:
-            whole = slice(0, len(given))
-            yield whole, cosim.observe(
-                config, given.words(config, whole), given.train, self.hardware, run.stalls,
-                given.seed, run.simulator, run.waves,
-            )  # fmt: skip
-            return
-        with BulkChip(
-            self.emission,
-            run.simulator,
-            stalls=run.stalls,
-            seed=given.seed,
-            waves=run.waves,
-            brief=run.brief,
-        ) as chip:
-            chip.load(self.hardware)
-            for part in self._parts(CHUNK_SAMPLES):
-                count = part.stop - part.start
-                train = count if part.start < given.train else 0
-                words = given.words(config, part)
-                yield part, chip.observe(words, train, given.seed + part.start)
-
-    def _compare(self, part: slice, seen: Observed) -> None:
-        config, given, tally = self.config, self.given, self.tally
-        expected = Trace.of(config)
-        chip = FastChip(config, self.model, expected)
-        learn = np.arange(part.start, part.stop) < given.train
-        classes, scores = chip.run(given.images[part], given.labels[part], given.rates[part], learn)
-        self.hardware = seen.state
-        tally.compared += expected.values() + scores.size + classes.size
-        difference = first_difference(expected, seen.trace)
-        tally.note(_at(difference, part.start), mismatches(expected, seen.trace))
-        self._compare_results(part, classes, scores, learn & config_learns(config), seen.results)
-        tested = np.arange(part.start, part.stop) >= given.train
-        found = np.array([words[-1] & 0xFF if len(words) else -1 for words in seen.results])
-        if len(found) == len(classes):
-            tally.right_rtl += int(np.sum((found == given.labels[part]) & tested))
-        tally.right_model += int(np.sum((classes == given.labels[part]) & tested))
-        tally.cycles_train += seen.cycles_train
-        tally.cycles_test += seen.cycles_test
-        tally.seconds += seen.seconds
-        _add(tally.counters_model, totals(config, chip.counts))
-        _add(tally.counters_rtl, seen.counters)
-        tally.done = part.stop
-
-    def _compare_results(
-        self, part: slice, classes: Codes, scores: Codes, learned: np.ndarray, got: list[Words]
-    ) -> None:
-        """Output words on the chip's pins against the model's scores and classes."""
-        for number, words in enumerate(_output_words(classes, scores, learned)):
-            found = got[number] if number < len(got) else np.empty(0, np.uint32)
-            if np.array_equal(words, found):
-                continue
-            common = min(len(words), len(found))
-            unequal = np.flatnonzero(words[:common] != found[:common])
-            step = int(unequal[0]) if len(unequal) else common
-            wanted = int(words[step]) if step < len(words) else "no word"
-            seen = int(found[step]) if step < len(found) else "no word"
-            place = Difference("results", part.start + number, step, "word", wanted, seen)
-            self.tally.note(place, len(unequal) + abs(len(words) - len(found)))
-        self.tally.mismatches += max(0, len(got) - len(classes))
-
-    def _compare_states(self) -> None:
-        for name, wanted in self.model.banks.items():
-            found = self.hardware.banks[name]
-            self.tally.compared += wanted.size
-            unequal = np.argwhere(wanted != found)
-            if len(unequal):
-                where = tuple(map(int, unequal[0]))
-                place = Difference(
-                    name, self.tally.done - 1, 0, str(where), int(wanted[where]), int(found[where])
-                )
-                self.tally.note(place, len(unequal))
-        for layer, wanted_state in self.model.lfsrs.items():
-            self.tally.compared += 1
-            found_state = self.hardware.lfsrs[layer]
-            if wanted_state != found_state:
-                place = Difference(layer, self.tally.done - 1, 0, "lfsr", wanted_state, found_state)
-                self.tally.note(place, 1)
-
-    def _compare_counters(self) -> None:
-        for name, wanted, found in self._counter_pairs():
-            self.tally.compared += 1
-            if wanted != found:
-                place = Difference(name, self.tally.done - 1, 0, "counter", wanted, found)
-                self.tally.note(place, 1)
-
-    def _counter_pairs(self) -> Iterator[tuple[str, int, int]]:
-        """Counters that do not depend on back-pressure: name, the model's, the hardware's."""
-        if not self.config.counters:
-            return
-        for counter in counters(self.config):
-            if counter.kind is not Kind.STALL:
-                name = counter.name
-                yield name, self.tally.counters_model[name], self.tally.counters_rtl[name]
+        self.model = self.hardware = fresh(config, given.seed)
+        self._finished: list[Finished] = []
+        self._resumed = 0  #: samples that a checkpoint tells of
 
     @property
-    def counters_equal(self) -> bool:
-        """Whether all counters that do not depend on back-pressure are equal."""
-        return all(wanted == found for _, wanted, found in self._counter_pairs())
+    def unbroken(self) -> bool:
+        """Whether one chip goes through the whole run without a seam."""
+        few = len(self.given) <= UNBROKEN_SAMPLES or self.run.jobs == 1
+        return self.run.by_cocotb or self.run.waves or (few and self.run.scheduler is None)
+
+    def go(self, watch: Watch | None = None) -> None:
+        """Run and compare to the end, or until the first difference is known."""
+        if self.run.by_cocotb:
+            self._go_by_cocotb()
+            if watch:
+                watch(self.tally)
+            return
+        segments = list(run_ahead(self.config, self.given, self.model))
+        left = self._resume({segment.samples.at: segment for segment in segments})
+        prepare(self.emission, self.run.simulator, waves=self.run.waves, brief=self.run.brief)
+        if watch:
+            watch(self.tally)
+        try:
+            with closing(self._finish(left, watch)) as finishing:
+                for finished in finishing:
+                    self._take(finished)
+                    if watch:
+                        watch(self.tally)
+                    del left[finished.at]
+                    first = self.tally.first
+                    if first and not any(at < first.sample for at in left):
+                        break
+        except KeyboardInterrupt:
+            self._tell_what_is_kept()
+            raise
+        last = max(self._finished, key=lambda one: one.at)
+        self.model, self.hardware = last.model, last.hardware
+
+    def _finish(self, left: dict[int, Segment], watch: Watch | None) -> Finishing:
+        """Go through the segments that are left."""
+        run, segments = self.run, list(left.values())
+        if not self.unbroken:
+            yield from side_by_side(self.emission, run.way, segments, run.jobs, run.scheduler)
+            return
+        runner = Runner(self.emission, run.way, self.given.seed)
+
+        def chunk(tally: Tally) -> None:
+            if watch:
+                sofar = Tally()
+                sofar.add(self.tally)
+                sofar.add(tally)
+                watch(sofar)
+
+        try:
+            for segment in segments:
+                yield runner.go(segment, chunk)
+        finally:
+            runner.close()
+
+    def _take(self, finished: Finished) -> None:
+        """Note a segment, and keep it."""
+        self._finished.append(finished)
+        self.tally.add(finished.tally)
+        if self.run.checkpoint and finished.tally.equal:
+            equal = [one for one in self._finished if one.tally.equal]
+            checkpoint.write(self.run.checkpoint, self._identity(), equal)
+
+    def _go_by_cocotb(self) -> None:
+        """One run of the bench, everything compared at its end."""
+        config, given, run = self.config, self.given, self.run
+        self.model, start = self.model.copy(), self.model
+        seen = cosim.observe(
+            config, given.words(config), given.train, start, run.stalls, given.seed,
+            run.simulator, run.waves,
+        )  # fmt: skip
+        self.hardware = seen.state
+        self.tally.take(given, Expected.of(config, self.model, given), seen)
+        self.tally.states(self.model, seen.state, len(given) - 1)
+        self.tally.counters_rtl = seen.counters
+        expected = self.tally.counters_model if config.counters else {}
+        self.tally.counters(expected, seen.counters, len(given) - 1)
 
     # -- checkpoints ----------------------------------------------------------------------------
 
@@ -294,59 +185,44 @@ class Verification:
         for array in (given.images, given.labels, given.rates):
             digest.update(np.ascontiguousarray(array).data)
         about = (self.config.sha256, given.train, given.seed, run.simulator, run.stalls)
-        digest.update(repr((*about, _version(run.simulator))).encode())
+        digest.update(repr((*about, version(run.simulator))).encode())
         return digest.hexdigest()
 
-    def _keep(self, path: Path) -> None:
-        """Write a checkpoint: both sides are equal here, so one state stands for both."""
-        tally = self.tally
-        numbers = {
-            name: getattr(tally, name)
-            for name in (
-                "done", "compared", "right_model", "right_rtl", "cycles_train", "cycles_test",
-                "seconds",
+    def _resume(self, segments: dict[int, Segment]) -> dict[int, Segment]:
+        """Take over what is finished; gives what is left."""
+        if self.run.resume and self.run.checkpoint:
+            self._finished = checkpoint.read(
+                self.run.checkpoint, self._identity(), self.config, segments
             )
-        }  # fmt: skip
-        names = list(tally.counters_rtl)
-        arrays: dict[str, Any] = {
-            "identity": self._identity(),
-            **{f"tally:{name}": value for name, value in numbers.items()},
-            "counters": names,
-            "counters_rtl": [tally.counters_rtl[name] for name in names],
-            "counters_model": [tally.counters_model.get(name, 0) for name in names],
-            **{f"state:{name}": part for name, part in self.model.to_arrays().items()},
-        }
-        with writing(path) as file:
-            np.savez(file, **arrays)
+        for finished in self._finished:
+            self.tally.add(finished.tally)
+            del segments[finished.at]
+        self._resumed = self.tally.done
+        return segments
 
-    def _take_over(self) -> None:
-        path = self.run.checkpoint
-        if path is None:
-            raise Refusal("--resume goes on from what --checkpoint names; give --checkpoint")
-        if not path.exists():
-            return
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                kept = {name: file[name] for name in file.files}
-            identity = str(kept["identity"])
-        except Exception as error:  # zipfile and zlib raise classes of their own
-            raise Refusal(f"{path} is no whole checkpoint: {error}; remove it") from error
-        if identity != self._identity():
-            raise Refusal(f"{path} is a checkpoint of another run; name another, or remove it")
-        prefix = "state:"
-        arrays = {n.removeprefix(prefix): a for n, a in kept.items() if n.startswith(prefix)}
-        self.model = State.from_arrays(self.config, arrays)
-        self.hardware = self.model.copy()
-        for name, value in kept.items():
-            if name.startswith("tally:"):
-                setattr(self.tally, name.removeprefix("tally:"), value.item())
-        names = [str(name) for name in kept["counters"]]
-        self.tally.counters_rtl = dict(zip(names, map(int, kept["counters_rtl"]), strict=True))
-        known = set(totals(self.config, FastChip(self.config, self.model).counts))
-        pairs = zip(names, map(int, kept["counters_model"]), strict=True)
-        self.tally.counters_model = {name: value for name, value in pairs if name in known}
+    def _tell_what_is_kept(self) -> None:
+        done, path = f"{self.tally.done:,} of {len(self.given):,} samples", self.run.checkpoint
+        kept = f"are kept in {path}; --resume goes on" if path else "are lost; name a --checkpoint"
+        note(f"{done} {kept}")
 
     # -- report ---------------------------------------------------------------------------------
+
+    @property
+    def counters_equal(self) -> bool:
+        """Whether all counters that do not depend on back-pressure are equal."""
+        model, rtl = self.tally.counters_model, self.tally.counters_rtl
+        return not self.config.counters or all(rtl[name] == model[name] for name in model)
+
+    def proof(self) -> dict[str, Any]:
+        """How the run was proved: in one piece or by seams, by whom, with what."""
+        return {
+            "unbroken": self.unbroken and not self._resumed,
+            "seams": [] if self.unbroken else sorted(one.at for one in self._finished if one.at),
+            "samples_from_checkpoint": self._resumed,
+            "workers": sorted({one.worker for one in self._finished}),
+            "versions": sorted({one.version for one in self._finished}),
+            "cycles_seams": self.tally.cycles_seams,
+        }
 
     def figures(self, seconds: float) -> dict[str, Any]:
         """All that was measured, for JSON."""
@@ -359,11 +235,12 @@ class Verification:
             "config_sha256": config.sha256,
             "rule": config.rule_name,
             "simulator": self.run.simulator,
-            "simulator_version": _version(self.run.simulator),
+            "simulator_version": version(self.run.simulator),
             "data": given.data,
             "seed": given.seed,
             "train_samples": given.train,
             "test_samples": len(given) - given.train,
+            "samples_compared": tally.done,
             "compared_values": tally.compared,
             "mismatches": tally.mismatches,
             "first_mismatch": None if tally.first is None else vars(tally.first),
@@ -379,37 +256,14 @@ class Verification:
             "cycles_per_second": cycles / tally.seconds if tally.seconds else None,
             "seconds": seconds,
             "stalls": self.run.stalls,
+            "proof": self.proof(),
             "counters": tally.counters_rtl,
         }
 
 
-def config_learns(config: ChipConfig) -> bool:
-    """Whether any layer of the chip learns."""
-    return any(layer.learns for layer in config.layer_shapes)
-
-
-def _version(simulator: str) -> str:
-    """Version of the simulator; CXXRTL is part of Yosys."""
-    return tools.require("yosys" if simulator == "cxxrtl" else simulator).version
-
-
-def _at(difference: Difference | None, offset: int) -> Difference | None:
-    """The difference with its sample counted from the start of the run."""
-    if difference is None:
-        return None
-    return Difference(**{**vars(difference), "sample": difference.sample + offset})
-
-
-def _add(total: dict[str, int], more: dict[str, int]) -> None:
-    for name, value in more.items():
-        total[name] = total.get(name, 0) + value
-
-
-def _output_words(classes: Codes, scores: Codes, learned: np.ndarray) -> Iterator[Words]:
-    """The words that the chip owes for each sample: a score a class, then the verdict."""
-    for label, row, learns in zip(classes, scores, learned, strict=True):
-        verdict = result.pack_verdict(result.Verdict(int(label), bool(learns), False))
-        yield np.append(row, verdict).astype(np.uint32)
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def verify(
@@ -430,16 +284,37 @@ def sentence(figures: dict[str, Any]) -> str:
 
 
 def summary(figures: dict[str, Any]) -> str:
-    """Speed, accuracy and hashes in three lines."""
+    """Proof, accuracy, hashes and speed in four lines."""
     accuracy, hashes = figures["accuracy"], figures["weights_sha256"]
     return "\n".join(
         [
+            proof(figures),
             f"accuracy: model {accuracy['model']:.2%}, Verilog {accuracy['rtl']:.2%}",
             f"weights: model {hashes['model'][:16]}, Verilog {hashes['rtl'][:16]}",
             f"cycles: {figures['cycles']:,}; {figures['cycles_per_train_sample']:,.1f} a learned "
             f"sample, {figures['cycles_per_test_sample']:,.1f} a classified one; "
             f"{figures['cycles_per_second']:,.0f} a second; {figures['seconds']:.1f} s in all",
         ]
+    )
+
+
+def proof(figures: dict[str, Any]) -> str:
+    """What was proved, in words, or what was tried."""
+    told, done = figures["proof"], figures["samples_compared"]
+    if figures["mismatches"]:
+        return f"not proved: {done:,} samples were compared"
+    taken = told["samples_from_checkpoint"]
+    before = f", {taken:,} of them as a checkpoint tells" if taken else ""
+    if not told["seams"]:
+        way = "one unbroken run" if told["unbroken"] else "one run, taken up again"
+        return f"proved: {way} of {done:,} samples{before}"
+    seams = ", ".join(f"{at:,}" for at in told["seams"])
+    return (
+        f"proved by induction over {len(told['seams'])} seams: {done:,} samples{before}; each "
+        "segment began in Verilog with the model's state at its first seam and ended with that at "
+        f"its last (seams before samples {seams}; workers {', '.join(told['workers'])}; "
+        f"{figures['simulator']} {', '.join(told['versions'])}; {told['cycles_seams']:,} cycles "
+        "more for reading and writing state)"
     )
 
 

@@ -113,7 +113,8 @@ def gates(
     """Verify the mapped netlist of a chip as `verify` does its Verilog, bit for bit."""
     from model.data import load
     from sim.judge.progress import watching
-    from sim.judge.verify import Run, samples, sentence, summary
+    from sim.judge.samples import samples
+    from sim.judge.verify import Run, sentence, summary
     from sim.silicon import netlist as netlists
 
     chip = chosen(preset, config, rule)

@@ -15,7 +15,9 @@ from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from rtl.emit import Emission, emit
 from sim import tools
-from sim.judge.verify import Run, Samples, Verification, Watch
+from sim.judge.samples import Samples
+from sim.judge.segment import Watch
+from sim.judge.verify import Run, Verification
 from sim.silicon import cells
 from sim.silicon.synth import cmos_script
 
@@ -74,7 +76,7 @@ def verify(
 ) -> dict[str, Any]:
     """Hold a netlist against the model, as `sim.judge.verify` does Verilog: the figures."""
     began = time.perf_counter()
-    verification = Verification(mapped.config, given, dataclasses.replace(run, brief=True))
-    verification.emission = mapped
+    brief = dataclasses.replace(run, brief=True)
+    verification = Verification(mapped.config, given, brief, mapped)
     verification.go(watch)
     return verification.figures(time.perf_counter() - began)

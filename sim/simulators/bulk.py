@@ -1,29 +1,25 @@
 """Whole chips in compiled simulation: state in, samples through, everything observed."""
 
 import time
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from model.arith import Codes, Words
-from model.banks import from_chunks, from_words, to_chunks, to_words
-from model.contract import registers
 from model.contract.config import ChipConfig
-from model.contract.counters import counters
 from model.contract.event import MARK_AT
-from model.contract.refusal import Refusal
-from model.contract.registers import learning_layers
 from model.contract.stages import HEAD_BITS, Boundary, boundaries
-from model.contract.storage import host_banks
 from model.contract.timing import sample_cycles
-from model.state import State, bank_shapes
+from model.state import State
 from model.trace import Trace
 from rtl.emit import Emission, emit
 from sim.simulators.compiled import BUILD, Bench, Log, Monitor, build
-from sim.simulators.observed import Observed, split_results
+from sim.simulators.host import HostChip
+from sim.simulators.observed import Observed, Passed, split_results
 
 
-class BulkChip:
+class BulkChip(HostChip):
     """A chip's emitted Verilog, compiled and out of reset; it keeps what it learns.
 
     Parameters: `emission` of the chip; the rest as `sim.simulators.observed` tells. With
@@ -43,14 +39,12 @@ class BulkChip:
         waves: bool = False,
         brief: bool = False,
     ) -> None:
-        config = self.config = emission.config
+        config = emission.config
         self.waves = BUILD / "waves" / f"{config.name}-{simulator}.vcd" if waves else None
         self._stalls = stalls
         self._boundaries = boundaries(config)
-        monitors = [Monitor(boundary.port, boundary.port_bits) for boundary in self._boundaries]
-        library = build(
-            simulator, emission.verilog, emission.top, monitors, waves=waves, brief=brief
-        )
+        monitors = _monitors(config)
+        library = prepare(emission, simulator, waves=waves, brief=brief)
         if self.waves:
             self.waves.parent.mkdir(parents=True, exist_ok=True)
         self._bench = Bench(
@@ -62,7 +56,7 @@ class BulkChip:
             waves=self.waves,
         )
         self._bench.rest()
-        self._check_identity()
+        super().__init__(config, self._bench.read, self._bench.write)
 
     def close(self) -> None:
         """Give back the memory; waves are whole from now on."""
@@ -74,35 +68,18 @@ class BulkChip:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def load(self, state: State) -> None:
-        """Write banks and LFSRs through the host bus."""
-        for number, bank in enumerate(host_banks(self.config)):
-            chunks = to_chunks(bank, to_words(bank, state.banks[bank.name]))
-            self._open_window(number)
-            self._bench.write(registers.DATA, chunks.reshape(-1))
-        layers = learning_layers(self.config)
-        self._bench.write(_seeds(self.config), [state.lfsrs[layer] for layer in layers])
-
-    def state(self) -> State:
-        """Read banks and LFSRs through the host bus."""
-        shapes = bank_shapes(self.config)
-        banks: dict[str, Codes] = {}
-        for number, bank in enumerate(host_banks(self.config)):
-            self._open_window(number)
-            chunks = self._bench.read(np.full(bank.words * bank.chunks, registers.DATA))
-            words = from_chunks(bank, chunks.reshape(bank.words, bank.chunks))
-            banks[bank.name] = from_words(bank, words, shapes[bank.name])
-        found = self._bench.read(_seeds(self.config))
-        lfsrs = dict(zip(learning_layers(self.config), map(int, found), strict=True))
-        return State(banks, lfsrs)
-
     def observe(self, words: Words, train: int, seed: int = 0) -> Observed:
         """Pass samples through, the first `train` of them training; see `sim.simulators.observed`.
 
         `seed` is of the stalls. Counters count these samples alone.
         """
         if self.config.counters:
-            self._bench.write(registers.CONTROL, [1 << registers.CONTROL_CLEAR_COUNTERS])
+            self.clear()
+        passed = self.run(words, train, seed)
+        return Observed(**vars(passed), state=self.state(), counters=self.counters())
+
+    def run(self, words: Words, train: int, seed: int = 0) -> Passed:
+        """As `observe`, but what the chip holds stays unread, and its counters count on."""
         ends = np.flatnonzero(words >> MARK_AT) + 1
         cut = int(ends[train - 1]) if train else 0
         started = time.perf_counter()
@@ -115,8 +92,12 @@ class BulkChip:
             log = self._bench.log(number)
             trace.extend(boundary.name, decode(boundary, log), log.lengths)
         self._bench.clear()
-        state, counts = self.state(), self._counters()
-        return Observed(trace, results, state, counts, cycles_train, cycles_test, seconds)
+        return Passed(trace, results, cycles_train, cycles_test, seconds)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles since reset, accesses of the host included."""
+        return self._bench.cycles
 
     def _feed(self, words: Words, seed: list[int]) -> int:
         """Cycles that words take, to rest."""
@@ -127,25 +108,17 @@ class BulkChip:
         self._bench.feed(words, self._stalls, drawn)
         return self._bench.cycles - before
 
-    def _check_identity(self) -> None:
-        identity, choices = self._bench.read([registers.ID, registers.CONFIG])
-        if (identity, choices) != (registers.IDENTITY, int(self.config.sha256[:8], 16)):
-            raise Refusal(
-                f"the chip says it is {identity:08x} {choices:08x}, which is not "
-                f"{self.config.name} ({self.config.sha256[:8]}); emit its Verilog again"
-            )
 
-    def _open_window(self, bank: int) -> None:
-        self._bench.write([registers.BANK, registers.ADDRESS], [bank, 0])
+def prepare(
+    emission: Emission, simulator: str, *, waves: bool = False, brief: bool = False
+) -> Path:
+    """The shared object of a chip, built unless it is there; as `BulkChip` tells."""
+    monitors = _monitors(emission.config)
+    return build(simulator, emission.verilog, emission.top, monitors, waves=waves, brief=brief)
 
-    def _counters(self) -> dict[str, int]:
-        """All counters by name."""
-        if not self.config.counters:
-            return {}
-        names = [counter.name for counter in counters(self.config)]
-        halves = self._bench.read(registers.COUNTERS + 4 * np.arange(2 * len(names)))
-        values = halves.astype(np.int64).reshape(-1, 2) @ [1, 1 << 32]
-        return dict(zip(names, map(int, values), strict=True))
+
+def _monitors(config: ChipConfig) -> list[Monitor]:
+    return [Monitor(boundary.port, boundary.port_bits) for boundary in boundaries(config)]
 
 
 def observe(
@@ -162,11 +135,6 @@ def observe(
     with BulkChip(emit(config), simulator, stalls=stalls, seed=seed, waves=waves) as chip:
         chip.load(state)
         return chip.observe(words, train, seed)
-
-
-def _seeds(config: ChipConfig) -> list[int]:
-    """Addresses of the seed registers."""
-    return [registers.SEEDS + 4 * number for number in range(len(learning_layers(config)))]
 
 
 def patience(config: ChipConfig, stalls: float) -> int:

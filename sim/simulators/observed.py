@@ -29,16 +29,22 @@ from model.trace import Trace
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What came out of a chip, and what it holds at rest afterwards."""
+class Passed:
+    """What came out of a chip as samples went through."""
 
     trace: Trace  #: every boundary's record of every sample; empty if monitors were not logged
     results: list[Words]  #: one array a sample: its output words, split after each tlast
-    state: State  #: read back through the host bus
-    counters: dict[str, int]  #: every counter of the contract by name; empty if the chip has none
     cycles_train: int  #: clock cycles from the first word of training to rest
     cycles_test: int  #: the same of the samples after training
     seconds: float  #: wall time of the simulation alone
+
+
+@dataclass(frozen=True)
+class Observed(Passed):
+    """The same, and what the chip holds at rest afterwards."""
+
+    state: State  #: read back through the host bus
+    counters: dict[str, int]  #: every counter of the contract by name; empty if the chip has none
 
 
 def split_results(words: Words, last: np.ndarray) -> list[Words]:
