@@ -31,7 +31,7 @@ RULES = {
     "rtl.boards": {"amaranth", "amaranth_boards", "model.contract", "rtl"},
     "sim": {
         *("numpy", "cocotb", "cocotb_tools", "cocotbext", "matplotlib", "rich", "typer", "jinja2"),
-        *("find_libpython", "model", "rtl.emit", "sim"),
+        *("find_libpython", "joblib", "model", "rtl.emit", "sim"),
     },
 }
 # The float world is opened by commands and reports alone: no integer may come from it.
