@@ -11,6 +11,7 @@ from model.contract.artifact import write_json
 from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
 from sim.silicon import commands as silicon
+from sim.trust import commands as trust
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -249,7 +250,7 @@ def report(
     print(f"{out}, {write(files, out)}")
 
 
-for command in silicon.COMMANDS:
+for command in (*silicon.COMMANDS, *trust.COMMANDS):
     app.command()(command)
 
 

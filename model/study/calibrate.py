@@ -129,23 +129,50 @@ def calibrate(
 
     Raises `Refusal` where images or labels are not the chip's, or a class is too small to split.
     """
+    search, rng = _begun(config, x, y, validation_fraction, epochs, seed, progress)
+    search.planned = sum(count for count, _ in RUNGS) + REFINED
+    best = search.run(list(_drawn(config, ranges(config, search.samples.x_train), rng, DRAWN)))
+    return search.found(best)
+
+
+def swept(
+    config: ChipConfig,
+    x: Images,
+    y: Codes,
+    count: int,
+    *,
+    validation_fraction: float = 0.15,
+    epochs: int = 3,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Calibration:
+    """The best of `count` choices drawn from the same ranges, each trained on all samples.
+
+    What `calibrate` saves: it is held against this.
+    """
+    search, rng = _begun(config, x, y, validation_fraction, epochs, seed, progress)
+    search.planned = count
+    choices = _drawn(config, ranges(config, search.samples.x_train), rng, count)
+    return search.found(search.tried(list(choices), 1.0)[0])
+
+
+def _begun(
+    config: ChipConfig,
+    x: Images,
+    y: Codes,
+    validation_fraction: float,
+    epochs: int,
+    seed: int,
+    progress: Progress | None,
+) -> "tuple[_Search, np.random.Generator]":
     if config.learning.rule == "none":
         raise Refusal(f"the chip {config.name} does not learn; give it a rule to calibrate")
     train, held = stratified_split(y, validation_fraction, seed, "calibrate")
     samples = Samples(x[train], y[train], x[held], y[held])
     rng = np.random.default_rng([seed, 0xCA11])
     samples = replace(samples, **_shuffled(samples, rng))
-    centre = ranges(config, samples.x_train)
-    search = _Search(config, samples, epochs, 1 if len(held) >= SURE_SAMPLES else SEEDS, progress)
-    best = search.run(list(_drawn(config, centre, rng)))
-    return Calibration(
-        best.choice.apply(config),
-        best.accuracy,
-        search.trials,
-        len(train),
-        len(held),
-        search.seeds,
-    )
+    seeds = 1 if len(held) >= SURE_SAMPLES else SEEDS
+    return _Search(config, samples, epochs, seeds, progress), rng
 
 
 def ranges(config: ChipConfig, images: Images) -> Choice:
@@ -189,8 +216,10 @@ def _last_shift(stages: tuple[Conv, ...], place: int, shift: int) -> Conv:
     return replace(stage, shift=shift) if place == len(stages) - 1 else stage
 
 
-def _drawn(config: ChipConfig, centre: Choice, rng: np.random.Generator) -> Iterator[Choice]:
-    """The centre, then distinct choices around it."""
+def _drawn(
+    config: ChipConfig, centre: Choice, rng: np.random.Generator, count: int
+) -> Iterator[Choice]:
+    """The centre, then distinct choices around it, `count` in all."""
     yield centre
     seen = {centre}
     spans = {
@@ -200,7 +229,7 @@ def _drawn(config: ChipConfig, centre: Choice, rng: np.random.Generator) -> Iter
         "readout_shift": (-2, 2),
         "readout_rate": (-1, 1),
     }
-    while len(seen) < DRAWN:
+    while len(seen) < count:
         moves = {name: int(rng.integers(low, high + 1)) for name, (low, high) in spans.items()}
         # Activations saturate where the gate closes, or a bit above.
         moves["activation_shift"] = moves["threshold_log2"] + int(rng.integers(0, 2))
@@ -239,18 +268,29 @@ class _Search:
         self.seeds = seeds
         self.trials: list[Trial] = []
         self._progress = progress
-        self._planned = sum(count for count, _ in RUNGS) + REFINED
+        self.planned = 0
 
     def run(self, choices: list[Choice]) -> Trial:
         """Halve the choices rung by rung, refine the best, return it."""
         for count, share in RUNGS:
-            trials = self._try(choices[:count], share)
+            trials = self.tried(choices[:count], share)
             choices = [trial.choice for trial in trials]
         best = trials[0]
         near = [c for c in _neighbours(best.choice) if c not in {t.choice for t in trials}]
-        return max([best, *self._try(near[:REFINED], 1.0)], key=lambda trial: trial.accuracy)
+        return max([best, *self.tried(near[:REFINED], 1.0)], key=lambda trial: trial.accuracy)
 
-    def _try(self, choices: list[Choice], share: float) -> list[Trial]:
+    def found(self, best: Trial) -> Calibration:
+        """What the search has come to."""
+        return Calibration(
+            best.choice.apply(self.config),
+            best.accuracy,
+            self.trials,
+            len(self.samples.y_train),
+            len(self.samples.y_test),
+            self.seeds,
+        )
+
+    def tried(self, choices: list[Choice], share: float) -> list[Trial]:
         """Train and validate the choices, the best first."""
         train = self.samples
         count = max(round(share * len(train.y_train)), min(len(train.y_train), 200))
@@ -263,7 +303,7 @@ class _Search:
             self.trials.append(found[-1])
             if self._progress is not None:
                 best = max(trial.accuracy for trial in self.trials)
-                self._progress(len(self.trials), self._planned, best)
+                self._progress(len(self.trials), self.planned, best)
         return sorted(found, key=lambda trial: -trial.accuracy)
 
 

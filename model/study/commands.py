@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,6 +57,9 @@ def calibrate(
         float, typer.Option(help="Share of the training samples that decides.")
     ] = 0.15,
     seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
+    beside: Annotated[
+        int, typer.Option(help="Then also train so many drawn choices in full, to compare.")
+    ] = 0,
     json: Annotated[Path | None, typer.Option(help="Write what was tried here.")] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw each tensor against its range here, as PNG.")
@@ -82,30 +85,39 @@ def calibrate(
         taken = drawn(len(loaded.x_train), min(limit, len(loaded.x_train)), seed)
         images = checked_images(chip, loaded.x_train[taken])
         labels = checked_labels(chip, loaded.y_train[taken], len(taken))
+        how: dict[str, Any] = {
+            "validation_fraction": validation_fraction,
+            "epochs": epochs,
+            "seed": seed,
+        }
         began = time.monotonic()
         with _searching(f"{chip.name} calibrated on {data}") as watch, parallel_config(n_jobs=-1):
-            found = study.calibrate(
-                chip,
-                images,
-                labels,
-                validation_fraction=validation_fraction,
-                epochs=epochs,
-                seed=seed,
-                progress=watch,
-            )
+            found = study.calibrate(chip, images, labels, **how, progress=watch)
+        seconds = time.monotonic() - began
         head = (
             f"Calibrated on {found.train_samples:,} training samples of {data}, {epochs} epochs: "
             f"{found.accuracy:.2%} of {found.validation_samples:,} validation samples, the best of "
             f"{len(found.trials)} trainings of which it was chosen. Test samples were not read."
         )
         write_text(out, toml(found.config, head))
+        figures = {"data": data, "epochs": epochs, "seconds": seconds, **found.figures()}
+        _show(found, seconds)
+        if beside:
+            began = time.monotonic()
+            with _searching(f"{beside} drawn choices") as watch, parallel_config(n_jobs=-1):
+                sweep = study.swept(chip, images, labels, beside, **how, progress=watch)
+            swept_seconds = time.monotonic() - began
+            figures |= {"swept": sweep.figures(), "swept_seconds": swept_seconds}
+            print(
+                f"the best of {beside} drawn choices: {sweep.accuracy:.2%} of the same validation "
+                f"samples, in {swept_seconds / seconds:.1f} times the time"
+            )
         if json is not None:
-            write_json(json, {"data": data, "epochs": epochs, **found.figures()})
+            write_json(json, figures)
         if picture is not None:
             from model.study.picture import write_ranges  # takes a second to import
 
             write_ranges(found.config, images[:1000], labels[:1000], epochs, picture)
-        _show(found, time.monotonic() - began)
         print(f"{chip.name} in {out}")
 
 

@@ -1,0 +1,90 @@
+"""Commands of trust: soak, signoff."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model.contract.artifact import write_json
+from model.contract.refusal import Refusal
+
+FAILURES = Path("build/soak")
+PAGE = Path("build/signoff.html")
+
+
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.0, help="How long to go on.")] = 1.0,
+    cases: Annotated[int | None, typer.Option(min=1, help="Stop after so many cases.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the first case (today's date, so new each night).")
+    ] = None,
+    replay: Annotated[Path | None, typer.Option(help="A case that was kept, instead.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for cases that fail.")] = FAILURES,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Random chips, data and stalls through every rung; what differs is made small and kept."""
+    import time
+
+    from joblib import parallel_config
+    from rich.console import Console
+
+    from sim.trust import soak as soaking
+
+    if replay is not None:
+        outcome = soaking.run(soaking.read(replay))
+        print(f"{outcome.verdict}: {outcome.told or f'{outcome.values:,} values are equal'}")
+        raise typer.Exit(1 if outcome.failed else 0)
+    first = int(time.strftime("%Y%m%d")) * 100_000 if seed is None else seed
+    console = Console(stderr=True)
+    with console.status(f"soak from seed {first}") as status, parallel_config(n_jobs=-1):
+        done = 0
+
+        def watch(outcome: soaking.Outcome) -> None:
+            nonlocal done
+            done += 1
+            status.update(f"soak: {done} cases, the last {outcome.verdict} (seed {outcome.seed})")
+
+        found = soaking.soak(first, minutes, cases, watch)
+    if json:
+        write_json(json, found.figures())
+    for outcome in found.failures:
+        small = soaking.shrunk(soaking.drawn(outcome.seed))
+        path = soaking.keep(small, soaking.run(small), out)
+        print(f"seed {outcome.seed}: {outcome.verdict}: {outcome.told.strip().splitlines()[-1]}")
+        print(f"  made small: `python -m sim soak --replay {path}`")
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(found.outcomes.items()))
+    print(
+        f"{found.outcomes.total()} cases from seed {first}: {counts or 'none'}; "
+        f"{found.values:,} values compared in {found.seconds / 60:.1f} minutes"
+    )
+    if not found.outcomes:
+        raise Refusal("no case ran; give more --minutes")
+    raise typer.Exit(1 if found.failures else 0)
+
+
+def signoff(
+    out: Annotated[Path, typer.Option(help="The page; its JSON twin lies beside it.")] = PAGE,
+    reports: Annotated[
+        Path | None, typer.Option(help="Folder of the JUnit reports (build).")
+    ] = None,
+) -> None:
+    """Hold every claim of README and DESIGN against its checks: how they last ended."""
+    from sim.trust import signoff as signing
+
+    claims = signing.signed(reports=reports)
+    readme = (signing.ROOT / "README.md").read_text()
+    claims += [
+        signing.Claim(row, "README, figures", "", []) for row in signing.uncarried(claims, readme)
+    ]
+    signing.write(claims, out)
+    for claim in claims:
+        if claim.state is not signing.State.PASSED:
+            names = ", ".join(c.name for c in claim.checks if c.state is claim.state)
+            print(f"{claim.state}: {claim.text} ({names or 'no check carries it'})")
+    passed = sum(claim.state is signing.State.PASSED for claim in claims)
+    print(f"{passed} of {len(claims)} claims passed; {out}")
+    raise typer.Exit(0 if signing.is_green(claims) else 1)
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (soak, signoff)
