@@ -5,6 +5,7 @@ DATA ?= digits
 SIM ?= verilator
 SEED ?= 0
 WAVES ?=
+MINUTES ?= 5
 BOARD ?= icebreaker
 
 # Programs built go here, not to the user's cache folder: `make clean` takes them away.
@@ -17,7 +18,7 @@ PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage rules report-cost lint check bench fpga clean
+.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost lint check bench fpga clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +46,9 @@ golden-check: .venv/.installed  ## compare the model with golden/
 
 sabotage: .venv/.installed .venv/.icarus  ## change operators and bits one at a time: each must be caught
 	@$(PYTHON) -m sim sabotage
+
+fuzz: .venv/.installed  ## send damaged files through every reader (MINUTES, SEED)
+	@$(PYTHON) -m sim fuzz --minutes $(MINUTES) --seed $(SEED)
 
 rules: .venv/.installed  ## verify spoon and spoon-lite under every rule on 2,000 samples of MNIST
 	@set -e; for preset in spoon spoon-lite; do \

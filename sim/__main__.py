@@ -250,6 +250,29 @@ def report(
     print(f"{out}, {write(files, out)}")
 
 
+@app.command()
+def fuzz(
+    minutes: Annotated[float, typer.Option(min=0.01, help="For so long.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Which damage is drawn.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the findings here.")] = None,
+) -> None:
+    """Send damaged files through every reader: each must be accepted, or refused in a sentence."""
+    from sim.trust import fuzz as fuzzing
+    from sim.trust.readers import readers
+
+    tally, keep = fuzzing.Tally(), Path("build/fuzz")
+    with Console(stderr=True).status("making valid files") as status:
+        for tally in fuzzing.fuzz(readers(), seed, keep, fuzzing.until(minutes)):
+            status.update(f"{tally.sentence()}, of {minutes:g} minutes")
+    if json:
+        write_json(json, tally.figures())
+    Console().print(tally.table())
+    for fault in tally.faults:
+        print(f"{fault.reader} {fault.number} (kept in {keep}): {fault.what}")
+    print(tally.sentence())
+    raise typer.Exit(1 if tally.faults or not tally.inputs else 0)
+
+
 for command in (*silicon.COMMANDS, *trust.COMMANDS):
     app.command()(command)
 

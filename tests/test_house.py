@@ -31,7 +31,7 @@ RULES = {
     "rtl.boards": {"amaranth", "amaranth_boards", "model.contract", "rtl"},
     "sim": {
         *("numpy", "cocotb", "cocotb_tools", "cocotbext", "matplotlib", "rich", "typer", "jinja2"),
-        *("find_libpython", "joblib", "model", "rtl.emit", "sim"),
+        *("find_libpython", "joblib", "PIL", "model", "rtl.emit", "sim"),
     },
 }
 # The float world is opened by commands and reports alone: no integer may come from it.
@@ -42,6 +42,7 @@ OPENERS = {
     "model.study.compare",
     "model.study.sweep",
     "sim.silicon.report",
+    "sim.trust.readers",
 }
 
 # In pieces, so that this file does not name them.

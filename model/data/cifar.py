@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, reason
 from model.data.archive import read_archive
 from model.data.dataset import Dataset
 from model.data.places import find, read
@@ -79,7 +79,7 @@ def read_batch(content: bytes, source: object) -> tuple[NDArray[np.uint8], NDArr
         x = data.reshape(len(labels), 3, 32, 32).transpose(0, 2, 3, 1)
     except _Forbidden as error:
         raise Refusal(
-            f"{source} asks for {error}, which no CIFAR-10 batch needs; do not trust it"
+            f"{source} asks for {reason(error)}, which no CIFAR-10 batch needs; do not trust it"
         ) from error
     except Exception as error:  # a damaged pickle can raise anything
         raise Refusal(f"{source} is no CIFAR-10 python batch; download it again") from error
