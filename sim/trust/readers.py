@@ -34,6 +34,9 @@ from model.paper.training import fit
 from model.state import bank_shapes, fresh
 from model.study.sweep import read_sweep
 from model.trace import Trace
+from sim.judge import checkpoint
+from sim.judge.samples import Samples
+from sim.judge.segment import Expected, Finished, Segment, foretold
 from sim.trust.aedat4 import recording
 from sim.trust.fuzz import Reader
 from sim.trust.mutation import in_gzip, in_npz, in_tar, of_bytes, of_text
@@ -63,10 +66,13 @@ def readers() -> tuple[Reader, ...]:
             _aedat4(),
             (of_bytes, of_text),
             read_recording,
-            weight=2,  # each takes a process of its own
+            weight=4,  # each takes a process of its own
         ),
         Reader("model", ".npz", _models(), (in_npz, in_npz, of_bytes), _read_model),
         Reader("paper checkpoint", ".npz", (_checkpoint(),), (in_npz, in_npz, of_bytes), _resume),
+        Reader(
+            "verification", ".json", (_verified(),), (of_text, of_text, of_bytes), _read_verified
+        ),
         Reader("trace", ".npz", (_trace(),), (in_npz, in_npz, of_bytes), Trace.load),
         Reader("report", ".csv", (_table(),), (of_text, of_text, of_bytes), _report, "table1-fc1"),
     )
@@ -185,6 +191,25 @@ def _trace() -> bytes:
     return _written(trace.save)
 
 
+@cache
+def _segment() -> Segment:
+    """The whole run of a verification, in one segment."""
+    images, labels = _images()[..., None], _labels()
+    given = Samples(images, labels, np.zeros(len(labels), np.int64), 15, "digits", 0)
+    before = fresh(TINY, 0)
+    after = before.copy()
+    Expected.of(TINY, after, given)
+    return Segment(given, before, after)
+
+
+def _verified() -> bytes:
+    segment = _segment()
+    tally = foretold(TINY, segment)
+    tally.counters_rtl, tally.right_rtl = tally.counters_model, tally.right_model
+    finished = Finished(segment, tally, segment.after, segment.after, "here", "5.0")
+    return _written(lambda path: checkpoint.write(path, "identity", [finished]))
+
+
 def _task() -> Task:
     x, target = _images().reshape(20, 64).astype(np.float32), one_hot(_labels(), CLASSES)
     return Task("digits", x, target, x, target)
@@ -245,6 +270,10 @@ def _read_model(path: Path) -> None:
     model.engine = "plain"
     if model.config == TINY:
         model.predict(_images(1))
+
+
+def _read_verified(path: Path) -> None:
+    checkpoint.read(path, "identity", TINY, {0: _segment()})
 
 
 def _resume(path: Path) -> None:
