@@ -24,7 +24,7 @@ def to_words(bank: Bank, array: Codes) -> Codes:
             "saturate it"
         )
     if bank.kind == "kernels":
-        array = array.transpose(1, 2, 3, 0)
+        return _kernel_words(bank, array)
     rows = array.reshape(-1, array.shape[-1])
     groups = bank.words // len(rows) if bank.kind != "modulation" else 1
     if bank.kind == "modulation":
@@ -40,8 +40,22 @@ def from_words(bank: Bank, words: Codes, shape: tuple[int, ...]) -> Codes:
         return words.reshape(shape)
     if bank.kind == "weights":
         return words.reshape(shape[0], -1)[:, : shape[1]].copy()
-    taps = words.reshape(shape[1] * shape[2] * shape[3], -1)[:, : shape[0]]
-    return taps.reshape(*shape[1:], shape[0]).transpose(3, 0, 1, 2).copy()
+    kernels, channels, size, _ = shape
+    lanes = bank.lanes // bank.taps
+    codes = words.reshape(channels, -(-kernels // lanes), -1, lanes).swapaxes(2, 3)
+    taps = codes.reshape(channels, -1, codes.shape[3])[:, :kernels, : size**2]
+    return taps.swapaxes(0, 1).reshape(shape).copy()
+
+
+def _kernel_words(bank: Bank, kernels: Codes) -> Codes:
+    """(K, C, R, R) kernels as words: channel by channel, group by group, tap by tap."""
+    count, channels, size, _ = kernels.shape
+    lanes = bank.lanes // bank.taps
+    groups, steps = -(-count // lanes), -(-(size**2) // bank.taps)
+    padded = np.zeros((channels, groups * lanes, steps * bank.taps), dtype=np.int64)
+    padded[:, :count, : size**2] = kernels.reshape(count, channels, -1).swapaxes(0, 1)
+    words = padded.reshape(channels, groups, lanes, -1).swapaxes(2, 3)
+    return words.reshape(bank.words, bank.lanes)
 
 
 def to_chunks(bank: Bank, words: Codes) -> np.ndarray:

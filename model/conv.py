@@ -7,7 +7,7 @@ import numpy as np
 from model.arith import Codes, clipped, saturate, shift_floor
 from model.contract.choices import Conv, Pooling
 from model.contract.shapes import ConvShape
-from model.contract.timing import conv_cycles
+from model.contract.timing import conv_cycles, pool_waits
 
 
 def accumulate(
@@ -77,15 +77,21 @@ def pool(stage: Conv, shape: ConvShape, potentials: Codes, counts: Counter[str])
     return features
 
 
+def _sent(shape: ConvShape, features: Codes) -> Codes:
+    """Non-zero features of each group of each cell, in order."""
+    padded = np.zeros((*features.shape[:2], shape.groups * shape.lanes), dtype=np.int64)
+    padded[:, :, : shape.kernels] = features
+    return np.count_nonzero(padded.reshape(-1, shape.lanes), axis=1)
+
+
 def convolve(
     stage: Conv, shape: ConvShape, kernels: Codes, events: Codes, counts: Counter[str]
 ) -> Codes:
     """One sample through the whole stage: (out height, out width, K) features."""
     sample: Counter[str] = Counter()
     features = pool(stage, shape, accumulate(stage, shape, kernels, events, sample), sample)
-    sample["forward_cycles"] = conv_cycles(
-        stage, shape, sample["events"], sample["words"], sample["features"]
-    )
+    waits = pool_waits(shape, _sent(shape, features).tolist())
+    sample["forward_cycles"] = conv_cycles(shape, sample["events"], waits)
     counts.update(sample)
     return features
 

@@ -32,9 +32,10 @@ def update(
     padded[: shape.outputs] = modulation
     active = np.flatnonzero(padded.reshape(shape.groups, shape.lanes).any(axis=1))
     counts["modulated"] += int(np.count_nonzero(modulation))
-    counts["learn_cycles"] += learn_cycles(len(items), len(active))
     if not len(active):
+        counts["learn_cycles"] += learn_cycles(False, 0, 0)
         return
+    before = counts["learn_writes"]
     for index, value in items:
         change = shift_stochastic(value * modulation, shape.rate_shift + rate, lfsr.spread(masks))
         lfsr.step()
@@ -46,6 +47,8 @@ def update(
         counts["weight_saturations"] += clipped(raised, shape.weight)
         yield from _written(shape, int(index), weights[index], changed, counts)
         weights[index] = changed
+    writes = counts["learn_writes"] - before
+    counts["learn_cycles"] += learn_cycles(True, len(items) * len(active), writes)
 
 
 def _written(

@@ -56,3 +56,8 @@ def popcount(bits: list[Value]) -> Value:
 def pack(codes: list[Value], of: Format) -> Value:
     """The memory word of some codes, each cut to the format's bits."""
     return Cat(*(Value.cast(code)[: of.bits] for code in codes))
+
+
+def resize(codes: list[Value], bits: int) -> Value:
+    """Signed codes side by side, each cut or extended to so many bits."""
+    return Cat(*(Cat(code, code[-1].replicate(max(0, bits - len(code))))[:bits] for code in codes))

@@ -1,18 +1,23 @@
-"""Event-driven convolution, rectification, pooling, quantisation. Twin: `model/conv.py`."""
+"""Event-driven convolution: events into potentials, cells of them into features.
 
-from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, unsigned
-from amaranth.lib import memory, stream, wiring
+Twin: `model/conv.py`.
+"""
+
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from model.contract.choices import Conv as Stage
-from model.contract.choices import Pooling
 from model.contract.config import ChipConfig
-from model.contract.refusal import Refusal
-from model.contract.stages import boundary, index_format
-from model.contract.storage import bank
-from rtl.arith import choose, lanes, multiply, pack, popcount, saturate
+from model.contract.shapes import ConvShape
+from model.contract.stages import boundary
+from model.contract.storage import bank, index_bits
+from rtl.accumulator import Accumulator
+from rtl.arith import choose, popcount
 from rtl.beat import map_beat, mark_layout
 from rtl.counters import steps_layout
+from rtl.multiplier import Multiplier
+from rtl.places import Cells, Window, address_bits
+from rtl.pool import Pool, place_layout
 from rtl.ports import BankPort
 from rtl.storage import Bank
 
@@ -20,272 +25,227 @@ from rtl.storage import Bank
 class Conv(wiring.Component):
     """One convolution stage: an event touches only the potentials whose window covers it.
 
-    Potentials and kernels lie in words of `lanes` kernels; an event walks its window word by word,
-    each word read in one cycle, added to and written in the next. At the mark the map is pooled
-    cell by cell, potentials cleared as they are read, and non-zero features are sent on in the
-    order of their flat index.
+    P places of the map are worked on in a cycle, each in a memory of its own
+    (`model.contract.storage`). An event walks over its window, a kernel word of P taps a cycle; at
+    the mark the map is walked cell by cell, potentials cleared as they are read. Both walks go
+    backwards from a box's last place, whose word and bank are counted along, never multiplied.
 
     Members: `events`, `features` (map beats); `kernels` (the host's bank port); `busy`; `count`;
     `monitor_features`.
-    Timing: `model.contract.timing.conv_cycles`: words + events + 1, then for each cell and group
-    pool**2 + 2 and one a feature, then 1. Takes no event while pooling. Stalls only while a
-    feature or the mark waits for the next stage. Reset: clears the potentials, one word a cycle,
-    before the first event is taken.
+    Timing: `model.contract.timing.conv_cycles`. A step of a walk: address; kernel word out,
+    potentials asked for; product, potentials out; sum and write. The next event follows without
+    rest, the next sample in the cycle of the mark. Takes no event while pooling. Stalls only while
+    a feature or the mark waits for the next stage. Reset: clears the potentials, one word a bank
+    and cycle, before the first event is taken.
     """
 
     def __init__(self, config: ChipConfig, number: int) -> None:
-        self.config = config
-        self.stage = config.conv[number]
+        self.config, self.number = config, number
         self.shape = shape = config.conv_shapes[number]
-        if self.stage.inhibition is not None:
-            raise Refusal(f"{shape.name}.inhibition is not built in hardware yet; leave it out")
-        self.name = shape.name
-        self.potentials_saturate = number == 0
-        self.kernel_bank = bank(config, f"{self.name}.kernels")
-        self.potential_bank = bank(config, f"{self.name}.potentials")
-        self.boundary = boundary(config, f"{self.name}.features")
+        self.kernel_bank = bank(config, f"{shape.name}.kernels")
+        self.boundary = boundary(config, f"{shape.name}.features")
+        self.pool = Pool(config, number)
+        self.products = Products(shape)
+        self.potentials = Accumulator(
+            shape.potential,
+            shape.lanes,
+            shape.bank_words,
+            shape.places,
+            self.products.product_bits,
+            saturating=number == 0,
+        )
         events = map_beat(config, shape.height, shape.width, shape.channels, shape.value)
-        features = map_beat(config, shape.out_height, shape.out_width, shape.kernels, shape.feature)
         super().__init__(
             {
                 "events": In(stream.Signature(events)),
-                "features": Out(stream.Signature(features)),
+                "features": Out(stream.Signature(self.pool.features.payload.shape())),
                 "kernels": In(BankPort(self.kernel_bank.word_bits, self.kernel_bank.words)),
                 "busy": Out(1),
-                "count": Out(steps_layout(config, self.name)),
+                "count": Out(steps_layout(config, shape.name)),
                 "monitor_features": Out(self.boundary.port_bits),
             }
         )
 
     def elaborate(self, platform: object) -> Elaboratable:
-        """Build the walk over an event's window and the walk over the pooling cells."""
+        """Build the walks and what a step of them passes through."""
         m = Module()
-        stage, shape, count = self.stage, self.shape, self.count
+        shape = self.shape
+        m.submodules.pool = pool = self.pool
+        m.submodules.potentials = potentials = self.potentials
+        m.submodules.window = window = Window(self.config, self.number)
+        m.submodules.cells = cells = Cells(self.config, self.number)
+        m.submodules.taps = products = self.products
         m.submodules.kernel_bank = kernel_bank = Bank(
             self.kernel_bank.word_bits, self.kernel_bank.words
         )
         wiring.connect(m, wiring.flipped(self.kernels), kernel_bank.host)
-        m.submodules.potentials = potentials = memory.Memory(
-            shape=unsigned(self.potential_bank.word_bits), depth=self.potential_bank.words, init=[]
+        wiring.connect(m, wiring.flipped(self.events), window.events)
+        wiring.connect(m, pool.features, wiring.flipped(self.features))
+        pooling, walking = self._pass(m, window, cells)
+
+        # Second step: potentials are asked for. Third: their words come out, products are made.
+        adding, last_group = Signal(), Signal()
+        place, third, fourth = (
+            Signal(place_layout(shape), name=f"place_{step}")
+            for step in ("second", "third", "fourth")
         )
-        read, write = potentials.read_port(), potentials.write_port()
-
-        # Where the walks are. y and x are map coordinates while accumulating, and cell coordinates
-        # while pooling, dy and dx then being the place within the cell.
-        y, x = Signal(range(shape.map_height)), Signal(range(shape.map_width))
-        dy, dx = Signal(range(stage.pool)), Signal(range(stage.pool))
-        group = Signal(range(shape.groups))
-        last_group = group == shape.groups - 1
-        event = self.events.payload.body.item
-        mark = Signal(mark_layout(self.config))
-        y_low, y_high = _window(stage, event.y, shape.map_height)
-        x_low, x_high = _window(stage, event.x, shape.map_width)
-
-        # Second pipeline step, named by what it does to the word read in the cycle before.
-        adding, pooling, first = Signal(), Signal(), Signal()
-        at = Signal(range(self.potential_bank.words))
-        value = Signal(shape.value.span)
-        useful = shape.kernels - (shape.groups - 1) * shape.lanes
-        lane_count = Mux(last_group, useful, shape.lanes)
-        m.d.sync += [adding.eq(0), pooling.eq(0), at.eq(read.addr), value.eq(event.value)]
-
-        cells = (y * stage.pool + dy, x * stage.pool + dx)
-        in_pool = Signal()
-        row, column = Mux(in_pool, cells[0], y), Mux(in_pool, cells[1], x)
-        tap_row = (event.y + stage.padding - y)[: _bits(stage.size)]
-        tap_column = (event.x + stage.padding - x)[: _bits(stage.size)]
-        tap = (event.channel * stage.size + tap_row) * stage.size + tap_column
+        enable = Signal(shape.places)
+        bank, value = Signal.like(window.bank), Signal.like(window.value)
+        with m.If(pool.advance):
+            m.d.sync += [
+                adding.eq(window.valid),
+                last_group.eq(window.last_group),
+                place.eq(cells.place),
+                third.eq(place),
+                fourth.eq(third),
+                enable.eq(Mux(walking, cells.enable, window.enable)),
+            ]
+            with m.If(window.valid):
+                m.d.sync += [bank.eq(window.bank), value.eq(window.value)]
         m.d.comb += [
-            read.en.eq(0),
-            read.addr.eq((row * shape.map_width + column) * shape.groups + group),
-            kernel_bank.stage.address.eq(tap * shape.groups + group),
+            kernel_bank.stage.enable.eq(window.valid),
+            kernel_bank.stage.address.eq(window.kernel),
+            products.word.eq(kernel_bank.stage.read_data),
+            products.enable.eq(Mux(adding, enable, 0)),
+            products.bank.eq(bank),
+            products.value.eq(value),
+            potentials.advance.eq(pool.advance),
+            potentials.enable.eq(enable),
+            potentials.clear.eq(place.valid),
+            potentials.keep.eq(place.summing),
+            pool.place.eq(fourth),
+            pool.mark_valid.eq(pooling & ~walking & ~place.valid & ~third.valid & ~fourth.valid),
+        ]
+        for number in range(shape.places):
+            self._connect_bank(m, number, walking)
+        pooled = place.valid & ~place.summing & pool.advance
+        self._count(m, Mux(adding, enable, 0), last_group, Mux(pooled, enable, 0))
+        m.d.comb += self.busy.eq(window.valid | pooling | enable.any() | potentials.busy)
+        return m
+
+    def _pass(self, m: Module, window: Window, cells: Cells) -> tuple[Value, Value]:
+        """From events to cells to the mark; returns if a sample is pooled, if cells are walked."""
+        pool = self.pool
+        ready = self.potentials.ready & pool.ready
+        m.d.comb += pool.mark.eq(self._mark(m, window))
+        with m.FSM() as fsm:
+            with m.State("EVENTS"):
+                m.d.comb += window.open.eq(ready)
+                with m.If(window.marked):
+                    m.next = "CELLS"
+            with m.State("CELLS"):
+                m.d.comb += cells.run.eq(pool.advance)
+                with m.If(cells.done):
+                    m.next = "MARK"
+            with m.State("MARK"):
+                m.d.comb += window.open.eq(pool.done)
+                with m.If(window.marked):
+                    m.next = "CELLS"
+                with m.Elif(pool.done):
+                    m.next = "EVENTS"
+        stalled = self.features.valid & ~self.features.ready
+        m.d.comb += [
+            self.count.events.eq(window.last),
+            self.count.forward_cycles.eq(window.valid | (~fsm.ongoing("EVENTS") & ~stalled)),
+        ]
+        return ~fsm.ongoing("EVENTS"), fsm.ongoing("CELLS")
+
+    def _mark(self, m: Module, window: Window) -> Value:
+        """The mark of the sample that is pooled."""
+        mark = Signal(mark_layout(self.config))
+        with m.If(window.marked):
+            m.d.sync += mark.eq(self.events.payload.body.mark)
+        return mark
+
+    def _connect_bank(self, m: Module, number: int, walking: Value) -> None:
+        """A bank of potentials: its address a step late, its products, its word."""
+        window, cells = m.submodules.window, m.submodules.cells
+        name = f"address_{number}"
+        at = Mux(walking, getattr(cells, name), getattr(window, name))
+        enable = Mux(walking, cells.enable[number], window.enable[number])
+        address = Signal(address_bits(self.shape), name=name)
+        with m.If(self.pool.advance & enable):
+            m.d.sync += address.eq(at)
+        products = getattr(m.submodules.taps, f"products_{number}")
+        m.d.comb += [
+            getattr(self.potentials, name).eq(address),
+            getattr(self.potentials, f"addends_{number}").eq(products),
+            getattr(self.pool, f"word_{number}").eq(getattr(self.potentials, f"word_{number}")),
         ]
 
-        sent = Signal(shape.lanes)
-        pooled = [Signal(shape.pooled.span, name=f"pooled{n}") for n in range(shape.lanes)]
-        self._second_step(m, read, write, kernel_bank, adding, pooling, first, at, value, pooled)
-
-        last_place = (dy == stage.pool - 1) & (dx == stage.pool - 1)
-        last_cell = (y == shape.out_height - 1) & (x == shape.out_width - 1)
-        with m.FSM() as fsm:
-            with m.State("CLEAR"):
-                m.d.comb += [write.en.eq(1), write.addr.eq(at), write.data.eq(0)]
-                m.d.sync += at.eq(at + 1)
-                with m.If(at == self.potential_bank.words - 1):
-                    m.next = "LOAD"
-            with m.State("LOAD"):
-                # Also the cycle of rest in which the last word of the event before is written.
-                m.d.comb += count.forward_cycles.eq(self.events.valid)
-                m.d.sync += group.eq(0)
-                with m.If(self.events.valid & self.events.payload.end):
-                    m.d.comb += self.events.ready.eq(1)
-                    m.d.sync += mark.eq(self.events.payload.body.mark)
-                    m.d.sync += [y.eq(0), x.eq(0), dy.eq(0), dx.eq(0)]
-                    m.next = "POOL"
-                with m.Elif(self.events.valid):
-                    m.d.sync += [y.eq(y_low), x.eq(x_low)]
-                    m.next = "ACCUMULATE"
-            with m.State("ACCUMULATE"):
-                m.d.comb += [
-                    read.en.eq(1),
-                    kernel_bank.stage.enable.eq(1),
-                    count.forward_cycles.eq(1),
-                    count.words.eq(1),
-                    count.macs.eq(lane_count),
-                ]
-                m.d.sync += [adding.eq(1), group.eq(group + 1)]
-                with m.If(last_group):
-                    m.d.sync += [group.eq(0), x.eq(x + 1)]
-                    with m.If(x == x_high):
-                        m.d.sync += [x.eq(x_low), y.eq(y + 1)]
-                        with m.If(y == y_high):
-                            m.d.comb += [self.events.ready.eq(1), count.events.eq(1)]
-                            m.next = "LOAD"
-            with m.State("POOL"):
-                m.d.comb += [
-                    in_pool.eq(1),
-                    read.en.eq(1),
-                    count.forward_cycles.eq(1),
-                    count.pool_words.eq(1),
-                ]
-                m.d.sync += [pooling.eq(1), first.eq((dy == 0) & (dx == 0)), dx.eq(dx + 1)]
-                with m.If(dx == stage.pool - 1):
-                    m.d.sync += [dx.eq(0), dy.eq(dy + 1)]
-                with m.If(last_place):
-                    m.d.sync += dy.eq(0)
-                    m.next = "SETTLE"
-            with m.State("SETTLE"):
-                m.d.comb += count.forward_cycles.eq(1)
-                m.d.sync += sent.eq(0)
-                m.next = "SEND"
-            with m.State("SEND"):
-                with m.If(~self._send(m, pooled, sent, y, x, group, last_group, useful)):
-                    m.d.comb += count.forward_cycles.eq(1)
-                    m.d.sync += group.eq(group + 1)
-                    m.next = "POOL"
-                    with m.If(last_group):
-                        m.d.sync += [group.eq(0), x.eq(x + 1)]
-                        with m.If(x == shape.out_width - 1):
-                            m.d.sync += [x.eq(0), y.eq(y + 1)]
-                        with m.If(last_cell):
-                            m.next = "MARK"
-            with m.State("MARK"):
-                m.d.comb += [
-                    self.features.valid.eq(1),
-                    self.features.payload.end.eq(1),
-                    self.features.payload.body.mark.eq(mark),
-                    count.forward_cycles.eq(self.features.ready),
-                ]
-                with m.If(self.features.ready):
-                    m.next = "LOAD"
-        features = self.features
+    def _count(self, m: Module, adding: Value, last_group: Value, pooling: Value) -> None:
+        """Counters, but for events, and the monitor."""
+        shape, count, features = self.shape, self.count, self.features
+        useful = shape.kernels - (shape.groups - 1) * shape.lanes
+        words = popcount(list(adding))
+        macs = [
+            Const(number * lanes)
+            for number in range(shape.places + 1)
+            for lanes in (shape.lanes, useful)
+        ]
+        sent = features.valid & features.ready
         item = features.payload.body.item
         fields = self.boundary.fields
         m.d.comb += [
-            self.busy.eq(~fsm.ongoing("LOAD") | adding),
+            count.words.eq(words),
+            count.macs.eq(choose(macs, Cat(last_group, words))),
+            count.pool_words.eq(popcount(list(pooling))),
+            count.features.eq(sent & ~features.payload.end),
+            count.feature_saturations.eq(self.pool.count_clips),
             count.stall_cycles.eq(features.valid & ~features.ready),
             self.monitor_features.eq(
                 Cat(
-                    features.valid & features.ready,
+                    sent,
                     features.payload.end,
                     item.index[: fields[0].code.bits],
                     item.value[: fields[1].code.bits],
                 )
             ),
         ]
-        return m
+        if self.potentials.saturating:
+            m.d.comb += count.potential_saturations.eq(popcount(list(self.potentials.clips)))
 
-    def _second_step(
-        self,
-        m: Module,
-        read: memory.ReadPort,
-        write: memory.WritePort,
-        kernel_bank: Bank,
-        adding: Value,
-        pooling: Value,
-        first: Value,
-        at: Value,
-        value: Value,
-        pooled: list[Signal],
-    ) -> None:
-        """Add a kernel word to the potentials read, or absorb them into the cell and clear them."""
-        shape = self.shape
-        old = lanes(read.data, shape.potential, shape.lanes)
-        taps = lanes(kernel_bank.stage.read_data, shape.kernel, shape.lanes)
-        raised = [
-            potential + multiply(value, tap, shape.kernel)
-            for potential, tap in zip(old, taps, strict=True)
-        ]
-        if self.potentials_saturate:
-            narrowed = [saturate(code, shape.potential) for code in raised]
-            raised = [code for code, _ in narrowed]
-            clips = popcount([clipped for _, clipped in narrowed])
-            m.d.comb += self.count.potential_saturations.eq(Mux(adding, clips, 0))
-        m.d.comb += [
-            write.en.eq(adding | pooling),
-            write.addr.eq(at),
-            write.data.eq(Mux(adding, pack(raised, shape.potential), 0)),
-        ]
-        with m.If(pooling):
-            for cell, potential in zip(pooled, old, strict=True):
-                rectified = Mux(potential < 0, 0, potential)
-                so_far = Mux(first, 0, cell)
-                if self.stage.pooling is Pooling.AVERAGE:
-                    m.d.sync += cell.eq(so_far + rectified)
-                else:
-                    m.d.sync += cell.eq(Mux(rectified > so_far, rectified, so_far))
 
-    def _send(
-        self,
-        m: Module,
-        pooled: list[Signal],
-        sent: Signal,
-        y: Signal,
-        x: Signal,
-        group: Signal,
-        last_group: Value,
-        useful: int,
-    ) -> Value:
-        """Send the lowest non-zero feature not yet sent; returns whether there is one."""
-        shape, count = self.shape, self.count
-        shifted = [cell >> self.stage.shift for cell in pooled]
-        waiting = Signal(shape.lanes)
-        for lane, code in enumerate(shifted):
-            present = (code != 0) & ~sent[lane]
-            m.d.comb += waiting[lane].eq(present if lane < useful else present & ~last_group)
-        lane = Signal(range(shape.lanes))
-        for number in reversed(range(shape.lanes)):
-            with m.If(waiting[number]):
-                m.d.comb += lane.eq(number)
-        feature, clipped = saturate(choose(shifted, lane), shape.feature)
-        item = self.features.payload.body.item
-        channel = group * shape.lanes + lane
-        with m.If(waiting != 0):
+class Products(wiring.Component):
+    """An event's value times the taps of a kernel word, each in the bank of its place.
+
+    Members: `enable` (one bit a bank), `bank` (of the word's first tap; the next lie in the banks
+    before it), `value`, `word` (of kernels); two cycles later `products_<bank>`, lanes side by
+    side.
+    Timing: that of `Multiplier`.
+    """
+
+    def __init__(self, shape: ConvShape) -> None:
+        self.shape = shape
+        self.multipliers = [
+            Multiplier(shape.value, shape.kernel, shape.lanes) for _ in range(shape.places)
+        ]
+        self.product_bits = self.multipliers[0].product_bits
+        products = {
+            f"products_{bank}": Out(shape.lanes * self.product_bits) for bank in range(shape.places)
+        }
+        super().__init__(
+            {
+                "enable": In(shape.places),
+                "bank": In(index_bits(shape.places)),
+                "value": In(shape.value.span),
+                "word": In(shape.places * shape.lanes * shape.kernel.bits),
+                **products,
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the turn from taps to banks before the multipliers."""
+        m = Module()
+        count, bits = self.shape.places, self.shape.lanes * self.shape.kernel.bits
+        taps = [self.word[n * bits : (n + 1) * bits] for n in range(count)]
+        for number, multiplier in enumerate(self.multipliers):
+            m.submodules[f"bank_{number}"] = multiplier
+            turned = choose([taps[(first - number) % count] for first in range(count)], self.bank)
             m.d.comb += [
-                self.features.valid.eq(1),
-                item.value.eq(feature),
-                item.x.eq(x),
-                item.y.eq(y),
-                item.channel.eq(channel),
-                item.index.eq((y * shape.out_width + x) * shape.kernels + channel),
+                multiplier.enable.eq(self.enable[number]),
+                multiplier.value.eq(self.value),
+                multiplier.codes.eq(turned),
+                getattr(self, f"products_{number}").eq(multiplier.products),
             ]
-            with m.If(self.features.ready):
-                m.d.sync += sent.eq(sent | (Const(1, 1) << lane))
-                m.d.comb += [
-                    count.forward_cycles.eq(1),
-                    count.features.eq(1),
-                    count.feature_saturations.eq(clipped),
-                ]
-        return waiting != 0
-
-
-def _bits(size: int) -> int:
-    return index_format(size).bits
-
-
-def _window(stage: Stage, at: Value, size: int) -> tuple[Value, Value]:
-    """First and last map coordinate whose kernel window covers input coordinate `at`."""
-    reach = at + stage.padding
-    low = Mux(reach < stage.size - 1, 0, reach - (stage.size - 1))
-    high = Mux(reach > size - 1, size - 1, reach)
-    return low[: _bits(size)], high[: _bits(size)]
+        return m

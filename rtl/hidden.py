@@ -1,20 +1,17 @@
 """A hidden layer: synapses, activation, modulation. Twin: `model/hidden.py`."""
 
-from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value
-from amaranth.lib import memory, stream, wiring
+from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from model.contract.choices import Activation, Gate
+from model.contract.choices import Activation
 from model.contract.config import ChipConfig
-from model.contract.shapes import ERROR, SCALED_MODULATION, TERNARY
 from model.contract.stages import boundary
-from model.contract.storage import bank, index_bits
-from rtl.arith import lanes, multiply, saturate
-from rtl.beat import ERROR_BEAT, item_beat, mark_layout
+from rtl.arith import saturate
+from rtl.beat import ERROR_BEAT, item_beat
 from rtl.counters import steps_layout
-from rtl.lfsr import mask
+from rtl.modulate import ModulateByError, ModulateByLabel
 from rtl.ports import BankPort, SeedPort
-from rtl.storage import Bank
 from rtl.synapses import Synapses
 
 
@@ -58,8 +55,9 @@ class Hidden(wiring.Component):
             "monitor_activations": monitor("activations"),
         }
         if shape.learns:
-            self.projection_bank = bank(config, f"{shape.name}.modulation")
-            words, bits = self.projection_bank.words, self.projection_bank.word_bits
+            kind = ModulateByError if config.needs_error else ModulateByLabel
+            self.modulate = kind(config, number)
+            words, bits = self.modulate.bank.words, self.modulate.bank.word_bits
             members |= {
                 "projection": In(BankPort(bits, words)),
                 "seed": In(SeedPort(config.learning.lfsr_bits)),
@@ -108,22 +106,30 @@ class Hidden(wiring.Component):
                 )
             ),
         ]
-        learning: Value = Signal()
+        busy = synapses.busy | full
         if shape.learns:
+            m.submodules.modulate = modulate = self.modulate
             wiring.connect(m, wiring.flipped(self.seed), synapses.seed)
+            wiring.connect(m, wiring.flipped(self.projection), modulate.projection)
             m.d.comb += [
                 self.monitor_modulation.eq(synapses.monitor_modulation),
                 self.monitor_updates.eq(synapses.monitor_updates),
+                modulate.accept.eq(accept),
+                modulate.coming.eq(sums.payload),
+                modulate.leaving.eq(leaving),
+                modulate.neuron.eq(neuron),
+                synapses.modulation.valid.eq(modulate.modulation.valid),
+                synapses.modulation.payload.eq(modulate.modulation.payload),
             ]
-            m.submodules.projection = projection = Bank(
-                self.projection_bank.word_bits, self.projection_bank.words
-            )
-            wiring.connect(m, wiring.flipped(self.projection), projection.host)
+            busy = busy | modulate.busy
             if self.config.needs_error:
-                learning = self._modulate_by_error(m, projection, full, neuron, leaving)
-            else:
-                self._modulate(m, projection, accept, neuron, leaving)
-        m.d.comb += self.busy.eq(synapses.busy | full | learning)
+                m.d.comb += [
+                    modulate.errors.valid.eq(self.errors.valid),
+                    modulate.errors.payload.eq(self.errors.payload),
+                    modulate.state.eq(synapses.state),
+                    synapses.step.eq(modulate.step),
+                ]
+        m.d.comb += self.busy.eq(busy)
         return m
 
     def _forward(self, m: Module, full: Value, neuron: Signal, leaving: Signal) -> Value:
@@ -165,122 +171,3 @@ class Hidden(wiring.Component):
             with m.If(out.ready):
                 m.d.sync += bias_due.eq(self.has_bias)
         return clipped
-
-    def _flags(self, total: Value) -> tuple[Value, Value]:
-        """Whether a sum is saturated above, below."""
-        return total >= self.layer.threshold, total <= -self.layer.threshold
-
-    def _gated(self, code: Value, high: Value, low: Value) -> Value:
-        """The modulation, or zero where the gate is closed."""
-        if self.config.learning.gate is Gate.BOX:
-            closed = high | low
-        else:
-            closed = ((code > 0) & high) | ((code < 0) & low)
-        return Mux(closed, 0, code)
-
-    def _modulate(
-        self, m: Module, projection: Bank, accept: Value, neuron: Signal, leaving: Value
-    ) -> None:
-        """drtp: the row of B that the label selects, read as the sum comes in."""
-        sums, modulation = self.synapses.sums.payload, self.synapses.modulation
-        code = projection.stage.read_data.as_signed()
-        m.d.comb += [
-            projection.stage.enable.eq(accept),
-            projection.stage.address.eq(sums.mark.label * self.shape.outputs + sums.neuron),
-            modulation.valid.eq(leaving & ~neuron.end & neuron.mark.learn),
-            modulation.payload.code.eq(self._gated(code, *self._flags(neuron.sum))),
-        ]
-
-    def _modulate_by_error(
-        self, m: Module, projection: Bank, full: Value, neuron: Signal, leaving: Value
-    ) -> Value:
-        """Rules that need the error: keep the gate flags, wait, go over the neurons again.
-
-        Returns whether a sample is still to be modulated.
-        """
-        shape, modulation = self.shape, self.synapses.modulation
-        m.submodules.gates = gates = memory.Memory(shape=2, depth=shape.outputs, init=[])
-        read, write = gates.read_port(), gates.write_port()
-        mark = Signal(mark_layout(self.config))
-        m.d.comb += [
-            write.addr.eq(neuron.neuron),
-            write.data.eq(Cat(*self._flags(neuron.sum))),
-            write.en.eq(full & ~neuron.end),
-        ]
-        place, before = Signal(index_bits(shape.outputs)), Signal(index_bits(shape.outputs))
-        reading, pending = Signal(), Signal()
-        scaled = self.config.learning.error_scaled
-        if scaled:
-            heard, code = self._scale(m, projection, mark, before)
-            address = mark.label * shape.outputs + place
-        else:
-            heard, code = self._project(m, projection)
-            address = place
-        m.d.comb += [
-            read.addr.eq(place),
-            read.en.eq(reading),
-            projection.stage.enable.eq(reading),
-            projection.stage.address.eq(address),
-            modulation.valid.eq(pending),
-            modulation.payload.code.eq(self._gated(code, read.data[0], read.data[1])),
-        ]
-        m.d.sync += [pending.eq(reading), before.eq(place)]
-        with m.FSM() as fsm:
-            with m.State("IDLE"):
-                with m.If(full & leaving & neuron.end & neuron.mark.learn):
-                    m.d.sync += [mark.eq(neuron.mark), place.eq(0)]
-                    m.next = "HEAR"
-            with m.State("HEAR"):
-                with m.If(heard):
-                    m.next = "WALK"
-            with m.State("WALK"):
-                m.d.comb += reading.eq(1)
-                m.d.sync += place.eq(place + 1)
-                with m.If(place == shape.outputs - 1):
-                    m.next = "LAST"
-            with m.State("LAST"):
-                m.d.comb += self.synapses.step.eq(scaled)
-                m.next = "IDLE"
-        return ~fsm.ongoing("IDLE")
-
-    def _hear(self, m: Module) -> tuple[Value, Signal]:
-        """Count the classes of a sample's errors; returns whether all are in, and the count."""
-        errors, classes = self.errors, self.config.readout.classes
-        number, heard = Signal(index_bits(classes)), Signal()
-        with m.If(errors.valid):
-            m.d.sync += number.eq(number + 1)
-            with m.If(number == classes - 1):
-                m.d.sync += [number.eq(0), heard.eq(1)]
-        with m.Elif(heard):
-            m.d.sync += heard.eq(0)
-        return heard, number
-
-    def _project(self, m: Module, projection: Bank) -> tuple[Value, Value]:
-        """sdfa and dfa: the sum of B's codes of a neuron, each times the ternary error."""
-        heard, number = self._hear(m)
-        classes, threshold = self.config.readout.classes, self.config.error_threshold
-        error = self.errors.payload.code
-        ternary = Mux(error >= threshold, 1, Mux(error <= -threshold, -1, 0))
-        kept = [Signal(TERNARY.span, name=f"error{n}") for n in range(classes)]
-        for place, code in enumerate(kept):
-            with m.If(self.errors.valid & (number == place)):
-                m.d.sync += code.eq(ternary)
-        row = lanes(projection.stage.read_data, TERNARY, classes)
-        return heard, sum(
-            (multiply(code, entry, TERNARY) for code, entry in zip(kept, row, strict=True)),
-            start=Const(0, 1),
-        )
-
-    def _scale(
-        self, m: Module, projection: Bank, mark: Signal, neuron: Value
-    ) -> tuple[Value, Value]:
-        """drtp scaled: B's code times the label's own error, rounded stochastically, saturated."""
-        heard, number = self._hear(m)
-        kept = Signal(ERROR.span)
-        with m.If(self.errors.valid & (number == mark.label)):
-            m.d.sync += kept.eq(self.errors.payload.code)
-        shift = self.config.learning.error_shift
-        random = self.synapses.state[:shift] ^ mask(neuron, shift)
-        product = multiply(kept, projection.stage.read_data.as_signed(), TERNARY)
-        scaled, _ = saturate((product + random) >> shift, SCALED_MODULATION)
-        return heard, scaled

@@ -24,10 +24,10 @@ class Update(wiring.Component):
     ``w + floor((product + random mod 2**shift) / 2**shift)`` with ``shift = rate_shift + rate`` and
     ``random = state ^ mask(neuron)``, saturated to the weight's format.
 
-    Members: `products` and `weights` (words of lanes), `group` (which neurons these are), `rate`,
-    `state` (of the LFSR); `updated` (the new word), `changes` and `clips` (one bit a lane).
-    Timing: the weights come one cycle after all else, since they are being read, and the outputs
-    show in that cycle.
+    Members: `enable`, `products` and `weights` (words of lanes), `group` (which neurons these are),
+    `rate`, `state` (of the LFSR); `updated` (the new word), `changes` and `clips` (one bit a lane).
+    Timing: the weights come one cycle after all else, and the outputs show in that cycle. What is
+    not enabled is not taken: nothing switches.
     """
 
     def __init__(self, config: ChipConfig, shape: LayerShape) -> None:
@@ -36,6 +36,7 @@ class Update(wiring.Component):
         word = shape.lanes * shape.weight.bits
         super().__init__(
             {
+                "enable": In(1),
                 "products": In(shape.lanes * product_bits(shape)),
                 "weights": In(word),
                 "group": In(index_bits(shape.groups)),
@@ -69,8 +70,9 @@ class Update(wiring.Component):
             bits = max(width, most + 1) + 1
             total = Signal(signed(bits))
             step = Signal(signed(bits - shifts[0]), name=f"step{lane}")
-            m.d.comb += total.eq(product + (random & kept))
-            m.d.sync += step.eq(choose([total >> shift for shift in shifts], self.rate))
+            m.d.comb += total.eq(Mux(self.enable, product + (random & kept), 0))
+            with m.If(self.enable):
+                m.d.sync += step.eq(choose([total >> shift for shift in shifts], self.rate))
             code, clipped = saturate(weight + step, shape.weight)
             updated.append(code)
             m.d.comb += [

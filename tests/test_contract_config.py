@@ -356,11 +356,12 @@ def test_shapes_of_the_processor_at_full_size() -> None:
     (stage,) = config.conv_shapes
     assert (stage.map_height, stage.map_width) == (24, 24)
     assert (stage.out_height, stage.out_width, stage.features) == (6, 6, 360)
+    assert (stage.places, stage.pitch, len(stage.window), len(stage.cell)) == (2, 25, 13, 8)
     assert stage.potential == Format(21, signed=True)  # 25 * 255 * 127 = 809,625
     first, last = config.layer_shapes
     assert (first.inputs, first.outputs, first.lanes, first.groups) == (360, 128, 16, 8)
     assert first.sum == Format(25, signed=True)  # 360 * 255 * 127 = 11,658,600
-    assert (last.inputs, last.outputs, last.lanes, last.groups) == (129, 10, 10, 1)
+    assert (last.inputs, last.outputs, last.lanes, last.groups) == (129, 10, 2, 5)
     assert last.modulation == Format(9, signed=True, symmetric=True)
 
 

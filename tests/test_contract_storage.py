@@ -33,20 +33,25 @@ def test_a_host_bank_has_the_words_that_its_address_formula_reaches(config: Chip
         if bank.name.endswith(".modulation"):
             assert bank.words * bank.lanes == shape[0] * shape[1]
             continue
-        outputs = shape[0] if bank.name.endswith(".kernels") else shape[-1]
-        rows = math.prod(shape) // outputs
-        last = (rows - 1) * math.ceil(outputs / bank.lanes) + (outputs - 1) // bank.lanes
+        if bank.name.endswith(".kernels"):
+            kernels, channels, size, _ = shape
+            groups = math.ceil(kernels * bank.taps / bank.lanes)
+            assert bank.words == channels * groups * math.ceil(size**2 / bank.taps)
+            continue
+        last = (shape[0] - 1) * math.ceil(shape[1] / bank.lanes) + (shape[1] - 1) // bank.lanes
         assert bank.words == last + 1
 
 
 def test_banks_of_the_processor_at_full_size() -> None:
     found = {bank.name: bank for bank in banks(preset("spoon"))}
     kernels, weights = found["conv1.kernels"], found["hidden1.weights"]
-    assert (kernels.words, kernels.lanes, kernels.word_bits) == (25, 10, 80)
+    assert (kernels.words, kernels.lanes, kernels.word_bits) == (13, 20, 160)
     assert (weights.words, weights.word_bits, weights.chunks) == (360 * 8, 128, 4)
     assert weights.bits == 360 * 128 * 8
-    assert found["readout.weights"].words == 129
-    assert found["conv1.potentials"].words == 24 * 24
+    assert found["readout.weights"].words == 129 * 5
+    potentials = found["conv1.potentials"]
+    assert (potentials.copies, potentials.words) == (2, 300)  # 24 rows of 25 places, in two
+    assert potentials.bits == 2 * 300 * potentials.word_bits
     assert found["hidden1.modulation"].words == 10 * 128
     assert found["hidden1.queue"].words == 512
 

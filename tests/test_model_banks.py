@@ -1,5 +1,7 @@
 """Words: every code of a bank has the place that the address formulas give it, and comes back."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -31,8 +33,11 @@ def place(config: ChipConfig, bank: Bank, index: tuple[int, ...]) -> tuple[int, 
     shape = bank_shapes(config)[bank.name]
     if kind == "kernels":
         k, c, r, s = index
+        places = config.conv_shapes[0].places
+        lanes //= places
         size, groups = shape[2], -(-shape[0] // lanes)
-        return ((c * size + r) * size + s) * groups + k // lanes, k % lanes
+        steps, tap = -(-(size**2) // places), r * size + s
+        return (c * groups + k // lanes) * steps + tap // places, tap % places * lanes + k % lanes
     if kind == "weights":
         i, j = index
         return i * -(-shape[1] // lanes) + j // lanes, j % lanes
@@ -79,7 +84,8 @@ def test_lane_0_lies_in_the_lowest_bits() -> None:
 
 def test_wide_words_take_several_bus_words_lowest_first() -> None:
     """Ten kernels of 8 bits: 80 bits, three bus words; the last holds 16 bits."""
-    config = preset("spoon")
+    config = preset("spoon-lite")
+    config = dataclasses.replace(config, conv=(dataclasses.replace(config.conv[0], kernel_bits=8),))
     bank = host_banks(config)[0]
     words = np.zeros((bank.words, bank.lanes), dtype=np.int64)
     words[0] = np.arange(10)

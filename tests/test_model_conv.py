@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.contract.choices import Conv, Hidden, Pooling, Readout
 from model.contract.config import ChipConfig
-from model.contract.timing import conv_cycles
+from model.contract.timing import conv_cycles, pool_waits
 from model.conv import accumulate, convolve, feature_events, feature_items, pool, window
 from model.encode import admit
 from model.sensor.image import sample_words
@@ -176,8 +176,10 @@ def test_a_stage_counts_its_cycles_by_the_formula() -> None:
     counts: Counter[str] = Counter({"forward_cycles": 5})
     kernels = np.random.default_rng(1).integers(-127, 128, (6, 1, 3, 3))
     shape = config.conv_shapes[0]
-    convolve(stage, shape, kernels, events, counts)
-    work = conv_cycles(stage, shape, counts["events"], counts["words"], counts["features"])
+    features = convolve(stage, shape, kernels, events, counts)
+    parts = [group for cell in features.reshape(-1, 6) for group in (cell[:4], cell[4:])]
+    sent = [int(np.count_nonzero(part)) for part in parts]
+    work = conv_cycles(shape, counts["events"], pool_waits(shape, sent))
     assert counts["forward_cycles"] == 5 + work
 
 

@@ -198,14 +198,17 @@ def test_a_price_without_an_action_is_refused(monkeypatch: pytest.MonkeyPatch) -
 # Bills
 
 
-def test_a_word_of_potentials_costs_what_a_hand_works_out() -> None:
+def test_an_event_and_a_word_of_potentials_cost_what_a_hand_works_out() -> None:
+    """An event reads all 13 kernel words of two taps; potentials lie in two memories."""
     config = preset("spoon")
-    found = bill(config, counts_of(config, conv1__words=1), 0, HOROWITZ, AT_45)
+    counts = counts_of(config, conv1__events=1, conv1__words=1)
+    found = bill(config, counts, 0, HOROWITZ, AT_45)
     kernels, potentials = bank(config, "conv1.kernels"), bank(config, "conv1.potentials")
-    assert (kernels.word_bits, kernels.bits) == (80, 2_000)
-    assert (potentials.word_bits, potentials.bits) == (210, 120_960)
+    assert (kernels.word_bits, kernels.memory_bits) == (160, 2_080)
+    assert (potentials.word_bits, potentials.memory_bits) == (210, 63_000)
     # 10 pJ for 64 bits of 65,536, by the square root of the capacity; at 32 kB it has doubled.
-    by_hand = 10 / 64 * (80 * (2_000 / 65_536) ** 0.5 + 2 * 210 * (120_960 / 65_536) ** 0.5)
+    kernel_words, potential_words = 13 * 160 * 2_080**0.5, 2 * 210 * 63_000**0.5
+    by_hand = 10 / 64 * (kernel_words + potential_words) / 65_536**0.5
     assert found.total_pj(part=Part.MEMORY) == pytest.approx(by_hand)
 
 
@@ -243,7 +246,7 @@ def test_inhibition_costs_its_additions_and_where_a_place_has_two_words_a_read()
     assert more(16, Part.MEMORY) == 0
     assert more(8, Part.ARITHMETIC) == pytest.approx(0.21 * (8 * 24 + 8 * 21) / 32)
     potentials = bank(dataclasses.replace(plain, lanes=8), "conv1.potentials")
-    read = ALADDIN.access_pj(potentials.bits, potentials.word_bits, AT_40)
+    read = ALADDIN.access_pj(potentials.memory_bits, potentials.word_bits, AT_40)
     assert more(8, Part.MEMORY) == pytest.approx(read)
 
 

@@ -221,8 +221,8 @@ def test_the_command_tells_what_was_compared_and_fails_where_something_differs(
     monkeypatch.setattr(golden, "FROZEN", ())
     monkeypatch.setattr(golden.compare, "__defaults__", (copied,))
     assert "anchors/update: 37 values equal" in CliRunner().invoke(app, ["golden"]).stdout
-    edit(copied / "anchors" / "update.json", '"learn_cycles": 8', '"learn_cycles": 9')
+    edit(copied / "anchors" / "update.json", '"learn_cycles": 10', '"learn_cycles": 9')
     result = CliRunner().invoke(app, ["golden"])
     assert result.exit_code == 1
-    assert "learn_cycles: expected 9, got 8" in result.stdout
+    assert "learn_cycles: expected 9, got 10" in result.stdout
     assert "2 of " in result.stdout.splitlines()[-1]

@@ -69,6 +69,8 @@ class Conv:
     feature_bits: int = 8
     inhibition: int | None = None  #: each kernel loses (sum of its place >> inhibition); or none
     bank: str = "gabor"  #: "gabor", "random", or the path of an .npy file of (K, C, R, R) codes
+    lanes: int | None = None  #: kernels a memory word; the chip's lanes unless chosen
+    places: int = 1  #: places of the map that are worked on in a cycle, each in a bank of its own
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Hidden:
     threshold: int  #: pre-activation from which the gate calls a neuron saturated
     activation: Activation = Activation.TANH
     spread: int = 10  #: initial weights are uniform in -spread..spread
+    lanes: int | None = None  #: neurons a memory word; the chip's lanes unless chosen
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Readout:
     classes: int
     shift: int  #: score = (pre-activation >> shift) + 128, saturated: a hard sigmoid
     rate_shift: int  #: learning rate 2**-rate_shift
+    lanes: int | None = None  #: classes a memory word; the chip's lanes unless chosen
 
 
 @dataclass(frozen=True)

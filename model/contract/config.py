@@ -28,7 +28,7 @@ from model.contract.choices import (
 from model.contract.formats import Format, signed_format
 from model.contract.limits import mistakes
 from model.contract.refusal import Refusal, check_none, guess
-from model.contract.shapes import ERROR, SCALED_MODULATION, TERNARY, ConvShape, LayerShape
+from model.contract.shapes import ERROR, SCALED_MODULATION, TERNARY, ConvShape, LayerShape, steps
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ChipConfig:
     conv: tuple[Conv, ...] = ()
     learning: Learning = field(default_factory=Learning)
     weight_bits: int = 8
-    lanes: int = 16
+    lanes: int = 16  #: of every stage that does not choose its own; results do not depend on it
     counters: bool = True  #: False leaves the counter bank out of the hardware
     #: by rule: what it chooses for itself where the chip learns by it; no part of what the chip is
     rules: dict[str, Settings] = field(default_factory=dict, compare=False)
@@ -127,7 +127,8 @@ class ChipConfig:
         for stage in self.conv:
             map_height = height + 2 * stage.padding - stage.size + 1
             map_width = width + 2 * stage.padding - stage.size + 1
-            lanes = min(self.lanes, stage.kernels)
+            lanes = min(stage.lanes or self.lanes, stage.kernels)
+            pitch = map_width + (stage.size - map_width) % stage.places
             kernel = Format(stage.kernel_bits, signed=True, symmetric=True)
             potential = signed_format(channels * stage.size**2 * value.high * kernel.high)
             cell = stage.pool**2 if stage.pooling is Pooling.AVERAGE else 1
@@ -143,12 +144,17 @@ class ChipConfig:
                 out_width=map_width // stage.pool,
                 lanes=lanes,
                 groups=-(-stage.kernels // lanes),
+                places=stage.places,
+                pitch=pitch,
+                window=steps(stage.size, pitch, stage.places),
+                cell=steps(stage.pool, pitch, stage.places),
                 value=value,
                 kernel=kernel,
                 potential=potential,
                 total=Format((stage.kernels * potential.high).bit_length()),
                 pooled=Format((cell * potential.high).bit_length()),
                 feature=Format(stage.feature_bits),
+                inhibits=stage.inhibition is not None,
             )
             shapes.append(shape)
             channels, height, width = stage.kernels, shape.out_height, shape.out_width
@@ -164,10 +170,11 @@ class ChipConfig:
         else:
             inputs, value = self.height * self.width * self.channels, self.pixel
         sizes = [layer.neurons for layer in self.hidden] + [self.readout.classes]
+        chosen = [layer.lanes for layer in (*self.hidden, self.readout)]
         rates = [layer.rate_shift for layer in self.hidden] + [self.readout.rate_shift]
         for number, (outputs, rate_shift) in enumerate(zip(sizes, rates, strict=True)):
             last = number == len(self.hidden)
-            lanes = min(self.lanes, outputs)
+            lanes = min(chosen[number] or self.lanes, outputs)
             rows = inputs + last
             shapes.append(
                 LayerShape(

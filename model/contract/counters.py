@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from model.contract.config import ChipConfig
-from model.contract.shapes import LayerShape
+from model.contract.shapes import ConvShape, LayerShape
 
 COUNTER_BITS = 48
 
@@ -51,7 +51,7 @@ def counters(config: ChipConfig) -> tuple[Counter, ...]:
     """All counters of a chip, in the order of the register map."""
     found = list(_encode())
     for number, shape in enumerate(config.conv_shapes):
-        found += _conv(shape.name, shape.lanes, number == 0)
+        found += _conv(shape, number == 0)
     for layer in config.layer_shapes:
         found += _layer(layer)
         if layer.learns:
@@ -79,17 +79,25 @@ def _encode() -> list[Counter]:
     ]
 
 
-def _conv(stage: str, lanes: int, fed_by_events: bool) -> list[Counter]:
+def _conv(shape: ConvShape, fed_by_events: bool) -> list[Counter]:
+    stage, places = shape.name, shape.places
     found = [
         Counter(stage, "events", "events", "events convolved"),
         Counter(
             stage,
             "words",
             "words",
-            "potential words read, added to and written; as many kernel words read",
+            "potential words read, added to and written, each with a tap of all its kernels",
+            most=places,
         ),
-        Counter(stage, "macs", "operations", "kernel taps multiplied and added", most=lanes),
-        Counter(stage, "pool_words", "words", "potential words read for pooling and cleared"),
+        Counter(
+            stage,
+            "macs",
+            "operations",
+            "kernel taps multiplied and added",
+            most=places * shape.lanes,
+        ),
+        Counter(stage, "pool_words", "words", "potential words pooled and cleared", most=places),
         Counter(stage, "features", "features", "non-zero features sent on"),
         Counter(stage, "feature_saturations", "features", "features clipped by their format"),
         Counter(stage, "forward_cycles", "cycles", "cycles at work, not held up", kind=Kind.WORK),
@@ -103,7 +111,7 @@ def _conv(stage: str, lanes: int, fed_by_events: bool) -> list[Counter]:
             "potential_saturations",
             "potentials",
             "potentials clipped because events repeat a pixel",
-            most=lanes,
+            most=places * shape.lanes,
         )
         found.insert(3, saturations)
     return found

@@ -87,6 +87,19 @@ FIELDS: dict[str, Explanation] = {
         1,
         24,
     ),
+    "conv.lanes": Explanation(
+        "kernels a memory word, added to at once; results do not depend on it",
+        "left out for the chip's `lanes`; no more than `kernels` are built",
+        1,
+        32,
+    ),
+    "conv.places": Explanation(
+        "places of the map worked on in a cycle, each in a memory of its own; results do not "
+        "depend on it",
+        "1; the stage takes ceil(size**2 / places) cycles an event, and places * lanes multipliers",
+        1,
+        32,
+    ),
     "conv.bank": Explanation(
         'where kernels come from: "gabor", "random", or the path of an .npy file of codes',
         "gabor for grey images, random for colour",
@@ -102,6 +115,12 @@ FIELDS: dict[str, Explanation] = {
     ),
     "hidden.rate_shift": Explanation(
         "learning rate 2**-rate_shift", "one more halves the rate; `calibrate` finds it", 1, 24
+    ),
+    "hidden.lanes": Explanation(
+        "neurons a memory word, worked on at once; must divide `neurons`",
+        "left out for the chip's `lanes`",
+        1,
+        32,
     ),
     "hidden.threshold": Explanation(
         "sum from which the gate calls a neuron saturated, and stops its learning",
@@ -128,6 +147,12 @@ FIELDS: dict[str, Explanation] = {
     ),
     "readout.rate_shift": Explanation(
         "learning rate 2**-rate_shift", "about `shift` + 3; `calibrate` finds it", 1, 24
+    ),
+    "readout.lanes": Explanation(
+        "classes a memory word, worked on at once",
+        "2 are enough beside a convolution; left out for the chip's `lanes`",
+        1,
+        32,
     ),
     "learning.rule": Explanation(
         "how the layers learn", "drtp; none leaves the learning hardware out", values=tuple(Rule)

@@ -16,6 +16,23 @@ SCORE = Format(8)
 ERROR = Format(9, signed=True, symmetric=True)
 
 
+Steps = tuple[tuple[int | None, ...], ...]
+"""A box of the map as it is walked: a row a cycle, a column a place of that cycle. An entry is the
+distance of a place from the box's last one, and leaves its column as remainder modulo P."""
+
+
+def steps(side: int, pitch: int, places: int) -> Steps:
+    """The walk over a box of `side` x `side` places."""
+    columns: list[list[int | None]] = [[] for _ in range(places)]
+    for dy in range(side):
+        for dx in range(side):
+            distance = dx + pitch * dy
+            columns[distance % places].append(distance)
+    longest = max(map(len, columns))
+    padded = [column + [None] * (longest - len(column)) for column in columns]
+    return tuple(zip(*padded, strict=True))
+
+
 @dataclass(frozen=True)
 class ConvShape:
     """Derived sizes and formats of one convolution stage."""
@@ -31,17 +48,33 @@ class ConvShape:
     out_width: int
     lanes: int
     groups: int
+    places: int  #: P: memory words of the map that are worked on in a cycle
+    pitch: int  #: from a place to the one below it: at least the width, and R modulo P
+    window: "Steps"  #: of a kernel's window
+    cell: "Steps"  #: of a pooling cell
     value: Format
     kernel: Format
     potential: Format
     total: Format  #: of the rectified potentials of all kernels of a place together
     pooled: Format
     feature: Format
+    inhibits: bool
 
     @property
     def features(self) -> int:
         """Features a sample, zero or not."""
         return self.out_height * self.out_width * self.kernels
+
+    @property
+    def sums_first(self) -> bool:
+        """Whether a cell is walked twice: its kernels lie in several words, to be summed first."""
+        return self.inhibits and self.groups > 1
+
+    @property
+    def bank_words(self) -> int:
+        """Words of a bank of potentials. Place (x, y) lies in bank ``(x + pitch * y) % places``."""
+        last = self.map_width - 1 + self.pitch * (self.map_height - 1)
+        return (last // self.places + 1) * self.groups
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 A word holds one code per lane, lane 0 in the lowest bits. Address formulas (Python and Verilog
 agree because both read them here):
 
-- kernels:    ``((c * R + r) * R + s) * groups + k // lanes``, lane ``k % lanes``
+- kernels:    ``(c * groups + k // lanes) * steps + t // P`` of tap ``t = r * R + s``, steps being
+              ``ceil(R * R / P)``; lane ``(t % P) * lanes + k % lanes``
 - weights:    ``i * groups + j // lanes``, lane ``j % lanes``; the readout's bias is its last row
 - modulation: drtp ``label * J + j``, one code a word; sdfa and dfa ``j``, one code a class
 
 The host reaches kernels, weights and modulation. Potentials, sums, the queues that learning
 replays, active groups and gate flags are working storage: they appear here for area and energy.
+Potentials lie in P memories: place (x, y), group g in memory ``f % P`` at ``f // P * groups + g``
+where ``f = x + pitch * y``, so that any P taps of a window in a row lie in all P.
 """
 
 from dataclasses import dataclass
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 from model.contract.choices import Rule
 from model.contract.config import ChipConfig
 from model.contract.formats import Format
-from model.contract.shapes import TERNARY, LayerShape
+from model.contract.shapes import TERNARY, ConvShape, LayerShape
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Bank:
     code: Format
     host: bool = False
     tag_bits: int = 0
+    copies: int = 1  #: memories alike, `words` words each
+    taps: int = 1  #: taps of a kernel side by side in a word, each with its lanes
 
     @property
     def name(self) -> str:
@@ -44,6 +49,11 @@ class Bank:
     @property
     def bits(self) -> int:
         """Bits of the whole bank."""
+        return self.copies * self.words * self.word_bits
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of each of its memories."""
         return self.words * self.word_bits
 
     @property
@@ -70,13 +80,8 @@ def queue_depth(shape: LayerShape) -> int:
 def banks(config: ChipConfig) -> tuple[Bank, ...]:
     """All banks of a chip, in the order of the stages. Host banks are numbered in this order."""
     found: list[Bank] = []
-    for number, conv in enumerate(config.conv_shapes):
-        taps = conv.channels * config.conv[number].size ** 2
-        positions = conv.map_height * conv.map_width
-        found.append(Bank(conv.name, "kernels", taps * conv.groups, conv.lanes, conv.kernel, True))
-        found.append(
-            Bank(conv.name, "potentials", positions * conv.groups, conv.lanes, conv.potential)
-        )
+    for conv in config.conv_shapes:
+        found.extend(_conv_banks(conv))
     for layer in config.layer_shapes:
         words = layer.inputs * layer.groups
         found.append(Bank(layer.name, "weights", words, layer.lanes, layer.weight, True))
@@ -84,6 +89,19 @@ def banks(config: ChipConfig) -> tuple[Bank, ...]:
         if layer.learns:
             found.extend(_learning_banks(config, layer))
     return tuple(found)
+
+
+def _conv_banks(conv: ConvShape) -> list[Bank]:
+    places, lanes = conv.places, conv.lanes
+    words = conv.channels * conv.groups * len(conv.window)
+    found = [
+        Bank(conv.name, "kernels", words, places * lanes, conv.kernel, True, taps=places),
+        Bank(conv.name, "potentials", conv.bank_words, lanes, conv.potential, copies=places),
+    ]
+    if conv.sums_first:
+        totals = Bank(conv.name, "totals", len(conv.cell), 1, conv.total, copies=places)
+        found.append(totals)
+    return found
 
 
 def _learning_banks(config: ChipConfig, layer: LayerShape) -> list[Bank]:

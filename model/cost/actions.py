@@ -80,7 +80,7 @@ class Access:
     part = Part.MEMORY
 
     def energy_pj(self, table: Table, technology: Technology) -> float:
-        return table.access_pj(self.bank.bits, self.bank.word_bits, technology)
+        return table.access_pj(self.bank.memory_bits, self.bank.word_bits, technology)
 
 
 Operation = Add | Multiply | Compare | Register | Access
@@ -159,17 +159,20 @@ def _conv(
     join = Add(pooled) if stage.pooling is Pooling.AVERAGE else Compare(pooled)
     place = index_bits(shape.features)
     found: dict[str, Action] = {
-        f"{name}.events": (Use(Add(event.X_BITS), 2), Use(Add(event.Y_BITS), 2)),
+        f"{name}.events": (
+            Use(Add(event.X_BITS), 2),
+            Use(Add(event.Y_BITS), 2),
+            Use(Access(kernels), shape.groups * len(shape.window)),
+        ),
         f"{name}.words": (
-            Use(Access(kernels)),
             Use(Access(potentials), 2),
-            Use(Add(address), 2),
+            Use(Add(address)),
             Use(Register(address + shape.value.bits)),
         ),
         f"{name}.macs": tuple(mac),
         f"{name}.pool_words": (
             Use(Access(potentials), 2),
-            Use(Add(address), 2),
+            Use(Add(address)),
             *_inhibition(stage, shape, potentials),
             Use(join, shape.lanes),
             Use(Register(pooled), shape.lanes),

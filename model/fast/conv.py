@@ -16,8 +16,8 @@ from model.jit import compiled
 Maps = NDArray[np.uint8]
 
 #: What is counted of a sample in a convolution stage, in this order; positions are those that
-#: windows cover.
-TALLIES = ("events", "positions", "features", "feature_saturations")
+#: windows cover, waits those of `pool_waits` of the contract's timing.
+TALLIES = ("events", "positions", "features", "feature_saturations", "waits")
 
 #: Taps are added this many at a time. A loop of this constant length is what the compiler turns
 #: into vector instructions; it unrolls shorter ones too early and leaves them scalar.
@@ -207,6 +207,30 @@ def _join(
     else:
         for place in range(span):
             into[place] = max(into[place], line[place])
+
+
+@compiled()
+def note_waits(
+    features: Maps, lanes: int, steps: int, sums_first: bool, tallies: NDArray[np.int64]
+) -> None:
+    """`pool_waits` of `model.contract.timing`, sample by sample: writes the last tally.
+
+    Parameters: `features` (n, out height, out width, K); `lanes` of a group; `steps` of a cell.
+    """
+    samples, height, width, kernel_count = features.shape
+    groups = -(-kernel_count // lanes)
+    for sample in range(samples):
+        waits = 0
+        sent = 0
+        for y in range(height):
+            for x in range(width):
+                for first in range(0, kernel_count, lanes):
+                    hidden = steps * (1 + groups) if sums_first and first == 0 else steps
+                    waits += max(0, sent - hidden)
+                    sent = 0
+                    for kernel in range(first, min(first + lanes, kernel_count)):
+                        sent += features[sample, y, x, kernel] != 0
+        tallies[sample, 4] = waits + sent
 
 
 def listed(maps: Maps, in_time: bool) -> tuple[NDArray[np.int32], NDArray[np.uint8], Codes]:

@@ -20,17 +20,17 @@ def count_front(config: ChipConfig, counts: Counts, events: Codes, tallies: Code
     """
     samples = len(events)
     counts["encode"].update(events=int(events.sum()), samples=samples)
-    for number, (stage, shape) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
+    for number, shape in enumerate(config.conv_shapes):
         tally = _named(CONV_TALLIES, tallies[:, number].sum(axis=0))
-        positions = tally.pop("positions")
+        positions, waits = tally.pop("positions"), tally.pop("waits")
         words = positions * shape.groups
-        cycles = conv_cycles(stage, shape, tally["events"], words, tally["features"])
+        cycles = conv_cycles(shape, tally["events"], waits)
         counts[shape.name].update(
             tally,
             words=words,
             macs=positions * shape.kernels,
             pool_words=samples * shape.map_height * shape.map_width * shape.groups,
-            forward_cycles=cycles + (samples - 1) * conv_cycles(stage, shape, 0, 0, 0),
+            forward_cycles=cycles + (samples - 1) * conv_cycles(shape, 0, 0),
         )
 
 
@@ -51,9 +51,10 @@ def count_layers(config: ChipConfig, counts: Counts, tallies: Codes, samples: in
             activation_saturations=saturations if hidden else 0,
             score_saturations=0 if hidden else saturations,
             forward_cycles=forward_cycles(shape, items) + (samples - 1) * forward_cycles(shape, 0),
-            learn_cycles=(learned - active) * learn_cycles(0, 0)
-            + learn_cycles(tally["learn_reads"], 1)
-            + (active - 1) * learn_cycles(0, 1),
+            learn_cycles=(learned - active) * learn_cycles(False, 0, 0)
+            + active * learn_cycles(True, 0, 0)
+            + tally["learn_reads"]
+            + tally["learn_writes"],
         )
 
 

@@ -174,6 +174,8 @@ class FastChip:
                 features,
                 tallies[number],
             )
+            steps = len(shape.cell)
+            conv.note_waits(features, shape.lanes, steps, shape.sums_first, tallies[number])
             maps.append(features)
         return maps, tallies.swapaxes(0, 1)
 

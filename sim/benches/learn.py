@@ -18,6 +18,7 @@ async def updates_are_equal(dut: Any) -> None:
     """Every row's outputs show in the cycle of its weights, while the next row comes in."""
     rows = read()["rows"]
     assert rows
+    dut.enable.value = 1
     await start(dut)
     for place, (before, row) in enumerate(pairwise([None, *rows, None])):
         for name in EARLY if row else ():

@@ -93,7 +93,7 @@ def estimate(config: ChipConfig, figures: Figures) -> Estimate:
 
 def _multipliers(config: ChipConfig) -> int:
     """Lanes that multiply: a ternary factor needs an adder only."""
-    convs = sum(shape.lanes for shape in config.conv_shapes if shape.kernel.high > 1)
+    convs = sum(shape.places * shape.lanes for shape in config.conv_shapes if shape.kernel.high > 1)
     return convs + sum(layer.lanes for layer in config.layer_shapes if layer.value.bits > 2)
 
 
@@ -101,16 +101,15 @@ def _cycles(config: ChipConfig) -> tuple[dict[str, int], dict[str, int]]:
     """Cycles of work a sample of each stage: forward, and learning at most."""
     found, learning = {}, {}
     active = round(ACTIVE_PIXELS * config.height * config.width * config.channels)
-    for stage, shape in zip(config.conv, config.conv_shapes, strict=True):
-        window = min(stage.size, shape.map_height) * min(stage.size, shape.map_width)
-        features = round(ACTIVE_FEATURES * shape.features)
-        words = active * window * shape.groups
-        found[shape.name] = conv_cycles(stage, shape, active, words, features)
-        active = features
+    for shape in config.conv_shapes:
+        waits = round(ACTIVE_FEATURES * shape.lanes)  # even features wait for the last cell only
+        found[shape.name] = conv_cycles(shape, active, waits)
+        active = round(ACTIVE_FEATURES * shape.features)
     for layer in config.layer_shapes:
         found[layer.name] = forward_cycles(layer, active)
         if layer.learns:
-            learning[layer.name] = learn_cycles(active, layer.groups)
+            words = active * layer.groups
+            learning[layer.name] = learn_cycles(True, words, words)
         active = layer.outputs + 1
     return found, learning
 

@@ -499,9 +499,10 @@ def _cells(emission: Emission, folder: Path, progress: Progress) -> dict[str, An
     kinds = {kind: int(each["count"]) for kind, each in stat["design"]["num_cells_by_type"].items()}
     boxes = kinds.pop(f"{emission.top}_memory", 0)
     expected = memories(emission.config)
-    if boxes != len(expected):
+    count = sum(bank.copies for bank in expected)
+    if boxes != count:
         raise Refusal(
-            f"{emission.config.name} has {len(expected)} memories, its netlist {boxes}; "
+            f"{emission.config.name} has {count} memories, its netlist {boxes}; "
             f"one was optimised away or doubled, so its figures would be wrong"
         )
     flip_flops = [kind for kind in kinds if kind.startswith("DFF")]
