@@ -25,6 +25,9 @@ from model.paper.layer import Activity
 from model.paper.network import Network
 from model.paper.settings import check_algorithm
 
+PROJECTING = ("dfa", "sdfa", "drtp")
+"""Algorithms that project something onto every hidden layer."""
+
 
 @dataclass
 class Signals:
@@ -58,12 +61,19 @@ def signals(algorithm: str, network: Network, activities: list[Activity], target
     return Signals([*hidden, None], [*hidden, last])
 
 
-def gradients(network: Network, activities: list[Activity], given: Signals) -> list[Array]:
-    """Return the batch mean of dz_k y_{k-1}^T and dz_k, in the order of `network.parameters()`."""
+def gradients(
+    network: Network, activities: list[Activity], given: Signals, summed: bool = False
+) -> list[Array]:
+    """Return the batch mean of dz_k y_{k-1}^T and dz_k, in the order of `network.parameters()`.
+
+    `summed`: of hidden layers the sum over the batch instead.
+    """
     found: list[Array] = []
+    last = network.layers[-1]
     for layer, activity, dz in zip(network.layers, activities, given.dz, strict=True):
         if layer.trained and dz is not None:
-            found.extend(layer.gradient(activity, dz / activity.got[0]))
+            share = 1 if summed and layer is not last else activity.got[0]
+            found.extend(layer.gradient(activity, dz / share))
     return found
 
 

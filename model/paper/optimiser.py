@@ -11,7 +11,9 @@ from model.paper.backend import Array, Backend, fetch
 
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Kingma and Ba 2015, the defaults
 
-OPTIMISERS = ("adam", "sgd")
+MOMENTUM = 0.9  # of the authors' program
+
+OPTIMISERS = ("adam", "sgd", "nag")
 
 
 class Optimiser(Protocol):
@@ -44,6 +46,33 @@ class Sgd:
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Nothing is remembered."""
+
+
+class Nag:
+    """Gradient descent with Nesterov's momentum, as Sutskever et al. (2013) write it for a step.
+
+    v <- mu v + g;  W <- W - eta (g + mu v).
+    """
+
+    def __init__(self, parameters: list[Array], rate: float, backend: Backend):
+        self.parameters, self.rate, self.backend = parameters, rate, backend
+        self.v = [backend.zeros(parameter.shape) for parameter in parameters]
+
+    def step(self, gradients: list[Array]) -> None:
+        """Change the parameters by one update."""
+        for parameter, gradient, v in zip(self.parameters, gradients, self.v, strict=True):
+            v *= MOMENTUM
+            v += gradient
+            parameter -= self.rate * (gradient + MOMENTUM * v)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Copy the momenta to the host."""
+        return {f"nag_v{number}": fetch(v) for number, v in enumerate(self.v)}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from `state()`."""
+        for number, v in enumerate(self.v):
+            v[...] = self.backend.put(state[f"nag_v{number}"])
 
 
 class Adam:
@@ -151,4 +180,6 @@ def optimiser(name: str, parameters: list[Array], rate: float, backend: Backend)
     """Return the optimiser called `name`; raises `Refusal` if there is none."""
     if name not in OPTIMISERS:
         raise Refusal(f"there is no optimiser {name!r}; choose one of {', '.join(OPTIMISERS)}")
-    return Adam(parameters, rate, backend) if name == "adam" else Sgd(parameters, rate)
+    if name == "sgd":
+        return Sgd(parameters, rate)
+    return (Adam if name == "adam" else Nag)(parameters, rate, backend)

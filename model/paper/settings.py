@@ -62,6 +62,8 @@ class Settings:
     `data`, `network`, `algorithm`: names; `epochs`; `batch`: examples an update; `rate`: learning
     rate; `activation` of hidden layers, `output` activation, `loss`, `optimiser`: names; `init`:
     "he" or "fan-in" (see `network.draw_weights`); `zero`: fully-connected weights start at 0;
+    `summed`: projections of DFA, sDFA and DRTP are summed over a batch, not averaged, as the
+    authors' program does it (Adam hides the difference);
     `dropout`: probability at the inputs of fully-connected layers; `flip`: mirror each training
     image at random; `examples`: how many training examples to use, 0 for all; `held_out`: how many
     of these, taken from the end, to keep for early stopping; `patience`: epochs without a lower
@@ -82,6 +84,7 @@ class Settings:
     optimiser: str = "adam"
     init: str = "he"
     zero: bool = False
+    summed: bool = False
     dropout: float = 0.0
     flip: bool = False
     examples: int = 0

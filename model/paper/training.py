@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from model.contract.refusal import Refusal
 from model.data import Dataset
-from model.paper.algorithm import Signals, gradients, signals
+from model.paper.algorithm import PROJECTING, Signals, gradients, signals
 from model.paper.backend import Array
 from model.paper.layer import Activity, Dense
 from model.paper.network import Network
@@ -235,7 +235,9 @@ class _Training:
 
     def learn(self, step: Step) -> None:
         """Change the weights by one update."""
-        self.optimiser.step(gradients(self.learner, step.activities, step.signals))
+        summed = self.settings.summed and self.settings.algorithm in PROJECTING
+        given = gradients(self.learner, step.activities, step.signals, summed)
+        self.optimiser.step(given)
 
     def _flipped(self, x: Array, rng: np.random.Generator) -> Array:
         xp = array_namespace(x)
