@@ -80,7 +80,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"activation": "softmax"},
         "there is no hidden activation 'softmax'; choose one of tanh, sigmoid, relu, linear",
     ),
-    ({"optimiser": "lion"}, "there is no optimiser 'lion'; choose one of adam, sgd"),
+    ({"optimiser": "lion"}, "there is no optimiser 'lion'; choose one of adam, sgd, nag"),
     ({"init": "zeros"}, f"there is no init 'zeros'; choose one of {', '.join(INITS)}"),
     ({"epochs": 0}, "epochs must be at least 1, not 0"),
     ({"batch": -1}, "batch must be at least 1, not -1"),

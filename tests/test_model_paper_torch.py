@@ -92,13 +92,19 @@ def test_fa_gradients_are_autograds_with_its_matrices_on_the_way_back() -> None:
         np.testing.assert_allclose(ours, theirs.grad.numpy(), rtol=1e-9, atol=1e-12)
 
 
-def test_adam_takes_torchs_steps() -> None:
-    chosen = plan("mnist", "fc5", "bp", dtype="float64", epochs=3, batch=10, rate=0.01)
+@pytest.mark.parametrize("optimiser", ["adam", "nag"])
+def test_an_optimiser_takes_torchs_steps(optimiser: str) -> None:
+    chosen = plan(
+        "mnist", "fc5", "bp", dtype="float64", epochs=3, batch=10, rate=0.01, optimiser=optimiser
+    )
     task = random_task((6,))
     network = Network(chosen, task.shape, CLASSES)
     parameters = [torch.tensor(array.copy(), requires_grad=True) for array in network.parameters()]
     w1, b1, w2, b2 = parameters
-    adam = torch.optim.Adam(parameters, lr=0.01)
+    theirs = {
+        "adam": lambda: torch.optim.Adam(parameters, lr=0.01),
+        "nag": lambda: torch.optim.SGD(parameters, lr=0.01, momentum=0.9, nesterov=True),
+    }[optimiser]()
     order = np.arange(40)
     for _ in range(3):
         for start in range(0, 40, 10):
@@ -106,12 +112,12 @@ def test_adam_takes_torchs_steps() -> None:
             y = torch.tanh(torch.tensor(task.x_train[batch], dtype=torch.float64) @ w1.T + b1)
             y = torch.sigmoid(y @ w2.T + b2)
             wanted = torch.tensor(task.target_train[batch], dtype=torch.float64)
-            adam.zero_grad()
+            theirs.zero_grad()
             torch.nn.functional.binary_cross_entropy(y, wanted).backward()
-            adam.step()
+            theirs.step()
     fit(chosen, task, prepared=network, order=lambda epoch: order)
-    for ours, theirs in zip(network.parameters(), parameters, strict=True):
-        np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-8, atol=1e-12)
+    for ours, others in zip(network.parameters(), parameters, strict=True):
+        np.testing.assert_allclose(ours, others.detach().numpy(), rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -14,7 +14,7 @@ from model.paper import fit, train
 from model.paper.backend import Backend
 from model.paper.layer import Conv, Dense
 from model.paper.network import Network
-from model.paper.optimiser import Adam
+from model.paper.optimiser import OPTIMISERS, Adam, Nag
 from model.paper.run import Run
 from model.paper.settings import ALGORITHMS, Settings, plan
 from model.paper.task import Task, cosines, load, one_hot
@@ -54,9 +54,9 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_every_algorithm_learns(blobs: Task, algorithm: str, optimiser: str) -> None:
-    rate = 0.01 if optimiser == "adam" else 0.5
+    rate = {"adam": 0.01, "sgd": 0.5, "nag": 0.05}[optimiser]
     run = fit(settings(algorithm=algorithm, optimiser=optimiser, rate=rate, epochs=15), blobs)
     assert run.test_accuracy[-1] > 90
     assert run.points[-1].test_loss < run.points[0].test_loss
@@ -114,7 +114,7 @@ def test_a_seed_gives_a_run_and_another_seed_another(blobs: Task) -> None:
     assert not same_runs(first, other)
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_a_killed_run_goes_on_bit_for_bit(blobs: Task, tmp_path: Path, optimiser: str) -> None:
     chosen = settings(
         network="conv3k3-fc8", algorithm="fa", dropout=0.2, flip=True, optimiser=optimiser
@@ -405,3 +405,29 @@ def test_adam_takes_the_steps_of_its_paper() -> None:
         m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
         wanted -= 0.1 * (m / (1 - 0.9**step)) / ((v / (1 - 0.999**step)) ** 0.5 + 1e-8)
         assert weight[0] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_nag_looks_ahead_along_its_momentum() -> None:
+    weight = np.array([0.5])
+    nag = Nag([weight], 0.1, Backend.of("numpy", "float64"))
+    nag.step([np.array([1.0])])  # v = 1
+    assert weight[0] == pytest.approx(0.5 - 0.1 * (1 + 0.9))
+    nag.step([np.array([-2.0])])  # v = -1.1
+    assert weight[0] == pytest.approx(0.31 - 0.1 * (-2 - 0.99))
+
+
+@pytest.mark.parametrize(("algorithm", "times"), [("dfa", 15), ("drtp", 15), ("bp", 1)])
+def test_summed_projections_move_hidden_layers_by_the_batch(
+    blobs: Task, algorithm: str, times: int
+) -> None:
+    moved = []
+    for summed in (False, True):
+        chosen = settings(
+            algorithm=algorithm, optimiser="sgd", epochs=1, examples=15, summed=summed, rate=0.01
+        )
+        before = Network(chosen, blobs.shape, CLASSES).state()
+        after = fit(chosen, blobs).network.state()
+        moved.append({name: after[name] - before[name] for name in after})
+    mean, total = moved
+    np.testing.assert_allclose(total["W1"], times * mean["W1"], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(total["W2"], mean["W2"], rtol=1e-6)
