@@ -6,7 +6,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -111,8 +111,11 @@ def checked_labels(config: ChipConfig, y: ArrayLike, count: int) -> Codes:
     return labels.astype(np.int64)
 
 
+PARAMETERS = ("config", "epochs", "seed", "engine")
+
+
 class ChipModel:
-    """A chip that learns from arrays.
+    """A chip that learns from arrays; scikit-learn's searches and cross-validation take it.
 
     Parameters: `config`; `epochs`, passes over the training samples; `seed` of the kernels, the
     first weights, B, the LFSRs and the order of samples; `engine`, "fast" or "plain": the same
@@ -142,6 +145,29 @@ class ChipModel:
         self.epochs = epochs
         self.seed = seed
         self.engine = engine
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters, as scikit-learn's `clone` and searches ask for them; none is nested."""
+        return {name: getattr(self, name) for name in PARAMETERS}
+
+    def set_params(self, **changes: Any) -> Self:
+        """Change parameters, all or none. Raises `Refusal` for another name or an unfit value."""
+        for name in changes:
+            if name not in PARAMETERS:
+                raise Refusal(f"there is no parameter {name!r}; choose {', '.join(PARAMETERS)}")
+        self.__dict__.update(type(self)(**self.get_params() | changes).__dict__)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn wants to know: a classifier, of images rather than of rows."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(two_d_array=False, three_d_array=True),
+        )
 
     @property
     def weights_(self) -> dict[str, Codes]:

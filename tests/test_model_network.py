@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 from model import network
 from model.chip import PlainChip
@@ -505,3 +507,49 @@ def test_a_training_longer_than_memory_is_refused() -> None:
         Refusal, match=r"a training of 60 samples x 10000000000 epochs takes 24,000,000,"
     ):
         tiny(epochs=10**10).fit(X, Y)
+
+
+def test_a_clone_has_the_parameters_and_nothing_learned(learned: ChipModel) -> None:
+    copy = clone(learned)
+    assert copy.get_params() == learned.get_params()
+    with pytest.raises(Refusal):
+        copy.predict(X)
+
+
+def test_cross_validation_trains_a_chip_a_fold() -> None:
+    data = load("digits")
+    x, y = data.x_train[:300], data.y_train[:300]
+    folds = KFold(3)
+    shares = cross_val_score(ChipModel(preset("digits"), epochs=1), x, y, cv=folds)
+    for share, (train, test) in zip(shares, folds.split(x), strict=True):
+        own = ChipModel(preset("digits"), epochs=1).fit(x[train], y[train])
+        assert share == own.score(x[test], y[test])
+
+
+def test_a_grid_search_finds_the_chip_and_the_epochs() -> None:
+    data = load("digits")
+    x, y = data.x_train[:300], data.y_train[:300]
+    configs = [preset("digits"), preset("digits", "none")]
+    search = GridSearchCV(
+        ChipModel(configs[0]), {"config": configs, "epochs": [1, 3]}, cv=2, error_score="raise"
+    )
+    search.fit(x, y)
+    assert search.best_params_ == {"config": configs[0], "epochs": 3}
+    assert search.best_estimator_.samples_ == 900
+    assert (search.predict(x) == search.best_estimator_.predict(x)).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch": 2}, "there is no parameter 'epoch'; choose config, epochs, seed, engine"),
+        ({"seed": 5, "epochs": 0}, "epochs must be at least 1, not 0"),
+    ],
+)
+def test_refused_parameters_change_nothing(changes: dict[str, Any], message: str) -> None:
+    model = tiny()
+    before = model.get_params()
+    with pytest.raises(Refusal) as refusal:
+        model.set_params(**changes)
+    assert str(refusal.value) == message
+    assert model.get_params() == before
