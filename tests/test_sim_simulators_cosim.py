@@ -67,7 +67,7 @@ def test_a_chip_shows_what_the_model_computes(simulator: str, stalls: float, fol
     assert first_difference(run.trace, got.trace) is None
     assert got.trace.samples == SAMPLES
     assert_equal_states(run.after, got.state)
-    scores = [rows.ravel().tolist() for rows in run.rows("readout.scores")]
+    scores = [rows.ravel().tolist() for rows in run.rows("readout.scores") if len(rows)]
     assert [result[:-1].tolist() for result in got.results] == scores
     assert list(got.counters) == [counter.name for counter in counters(CONFIG)]
     for counter in counters(CONFIG):

@@ -185,7 +185,7 @@ def difference(run: Run, seen: Observed) -> str:
     """Where the hardware first differs from the model, in traces, results, state or counters."""
     if found := first_difference(run.trace, seen.trace):
         return str(found)
-    scores = [rows.ravel().tolist() for rows in run.rows("readout.scores")]
+    scores = [rows.ravel().tolist() for rows in run.rows("readout.scores") if len(rows)]
     if [result[:-1].tolist() for result in seen.results] != scores:
         return "results"
     for name, bank in run.after.banks.items():
