@@ -20,7 +20,7 @@ RULES = {
     "model.contract": {"model.contract"},
     "model": {
         *("numpy", "numba", "joblib", "matplotlib", "rich", "typer", "sklearn", "pooch"),
-        *("platformdirs", "PIL", "aedat", "model"),
+        *("platformdirs", "PIL", "aedat", "llvmlite", "model"),
     },
     "model.paper": {
         *("numpy", "torch", "array_api_compat", "joblib", "matplotlib", "rich", "typer"),

@@ -15,7 +15,7 @@ from model.contract.config import ChipConfig
 from model.contract.noise import TAPS
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
-from model.fast import engine
+from model.fast import conv, engine
 from model.fast import trace as fast_trace
 from model.fast.engine import FastChip
 from model.sensor.image import sample_words
@@ -204,6 +204,34 @@ def test_both_engines_agree_on_the_greatest_potentials(
     assert_engines_agree(bright(config, fresh(config, seed=0)))
 
 
+def test_both_engines_agree_on_potentials_of_more_than_32_bits() -> None:
+    """Of a second stage of 15 x 15 taps on 300 channels: the loops leave it to the plain engine."""
+    first = Conv(300, 1, padding=0, bank="random")
+    second = Conv(2, 15, shift=24, inhibition=3, bank="random")
+    config = dataclasses.replace(
+        preset("tiny"), height=15, width=15, pixel_bits=8, conv=(first, second)
+    )
+    assert config.conv_shapes[1].potential.bits > conv.POTENTIAL_BITS
+    assert_engines_agree(bright(config, fresh(config, seed=0)))
+
+
+@pytest.mark.parametrize("pooling", Pooling)
+@pytest.mark.parametrize("inhibition", [None, 1])
+def test_equal_and_opposite_kernels_are_summed_once(
+    pooling: Pooling, inhibition: int | None
+) -> None:
+    stage = Conv(6, 3, pool=2, pooling=pooling, inhibition=inhibition, bank="random")
+    config = dataclasses.replace(preset("tiny"), conv=(stage,))
+    state = fresh(config, seed=0)
+    kernels = state.banks["conv1.kernels"]
+    kernels[2], kernels[3], kernels[5] = kernels[0], -kernels[1], -kernels[0]
+    taps = conv.taps(stage, config.conv_shapes[0], kernels)
+    assert taps.source.tolist() == [0, 1, 0, 1, 2, 0]
+    assert taps.sign.tolist() == [1, 1, 1, -1, 1, -1]
+    case = case_of(config, samples=6)
+    assert_engines_agree(dataclasses.replace(case, state=state))
+
+
 def test_both_engines_agree_on_sums_of_more_than_32_bits() -> None:
     hidden = Hidden(neurons=1, shift=24, rate_shift=6, threshold=1)
     config = ChipConfig("wide", 258, 258, (hidden,), Readout(10, 8, 11), lanes=1)
@@ -268,12 +296,12 @@ def test_a_stopped_run_leaves_what_was_done(case: Case, monkeypatch: pytest.Monk
     convolve = stopped._convolve
     parts = 0
 
-    def stop_at_the_third(images: NDArray[np.uint8]) -> Any:
+    def stop_at_the_third(images: NDArray[np.uint8], taps: Any) -> Any:
         nonlocal parts
         parts += 1
         if parts == 3:
             raise KeyboardInterrupt
-        return convolve(images)
+        return convolve(images, taps)
 
     monkeypatch.setattr(stopped, "_convolve", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):

@@ -4,19 +4,22 @@ It takes images instead of event words. Each pixel is one event, so no sum satur
 of events matters only to learning layers that events reach directly.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from model import conv as plain
 from model.arith import Codes
 from model.chip import no_counts
-from model.contract.choices import Pooling, Rule
+from model.contract.choices import Conv, Pooling, Rule
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
+from model.contract.shapes import ConvShape
 from model.fast import conv, counts, layers, packing, trace
-from model.fast.conv import Maps
+from model.fast.conv import Maps, Taps
 from model.sensor.image import pixel_codes
 from model.state import State
 from model.trace import Trace
@@ -76,9 +79,11 @@ class FastChip:
         _check_images(self.config, images)
         labels, rates, learn = self._marks(len(images), labels, rates, learn)
 
+        taps = self._taps()
+
         def features() -> Iterator[Features]:
             for part in self._parts(len(images)):
-                maps, tallies = self._convolve(images[part])
+                maps, tallies = self._convolve(images[part], taps)
                 if self.trace is not None:
                     trace.note_maps(self.config, self.trace, maps)
                 yield self._items(maps, tallies)
@@ -88,7 +93,9 @@ class FastChip:
     def features(self, images: Maps) -> Features:
         """The fixed stages alone; `run_features` takes the result as often as you like."""
         _check_images(self.config, images)
-        parts = [self._items(*self._convolve(images[part])) for part in self._parts(len(images))]
+        taps = self._taps()
+        slices = self._parts(len(images))
+        parts = [self._items(*self._convolve(images[part], taps)) for part in slices]
         lengths = np.concatenate([part.lengths for part in parts])
         return Features(
             np.concatenate([part.places for part in parts]),
@@ -151,19 +158,30 @@ class FastChip:
         for start in range(0, max(count, 1), step):
             yield slice(start, start + step)
 
-    def _convolve(self, images: Maps) -> tuple[list[Maps], Codes]:
+    def _taps(self) -> list[Taps]:
+        """The kernels of every convolution stage as the compiled loops want them."""
+        return [
+            conv.taps(stage, shape, self.state.banks[f"{shape.name}.kernels"])
+            for stage, shape in zip(self.config.conv, self.config.conv_shapes, strict=True)
+        ]
+
+    def _convolve(self, images: Maps, taps: list[Taps]) -> tuple[list[Maps], Codes]:
         """Pixel codes and the features of every convolution stage, and what they cost."""
         config = self.config
         maps = [np.ascontiguousarray(pixel_codes(config, images))]
         tallies = np.zeros((len(config.conv), len(images), len(conv.TALLIES)), np.int64)
         for number, (stage, shape) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
-            kernels = self.state.banks[f"{shape.name}.kernels"]
             features = np.empty(
                 (len(images), shape.out_height, shape.out_width, shape.kernels), np.uint8
             )
+            maps.append(features)
+            if shape.potential.bits > conv.POTENTIAL_BITS:
+                kernels = self.state.banks[f"{shape.name}.kernels"]
+                _one_by_one(stage, shape, kernels, maps[-2], features, tallies[number])
+                continue
             conv.convolve(
-                maps[-1],
-                conv.taps(stage, shape, kernels),
+                maps[-2],
+                taps[number],
                 stage.size,
                 stage.padding,
                 stage.pool,
@@ -174,9 +192,8 @@ class FastChip:
                 features,
                 tallies[number],
             )
-            steps = len(shape.cell)
-            conv.note_waits(features, shape.lanes, steps, shape.sums_first, tallies[number])
-            maps.append(features)
+        for features, shape, tally in zip(maps[1:], config.conv_shapes, tallies, strict=True):
+            conv.note_waits(features, shape.lanes, len(shape.cell), shape.sums_first, tally)
         return maps, tallies.swapaxes(0, 1)
 
     def _items(self, maps: list[Maps], tallies: Codes) -> Features:
@@ -213,6 +230,18 @@ class FastChip:
             packing.write_back(config, memory, self.state)
             counts.count_layers(config, self.counts, memory.tallies, done)
         return classes, scores
+
+
+def _one_by_one(
+    stage: Conv, shape: ConvShape, kernels: Codes, maps: Maps, features: Maps, tallies: Codes
+) -> None:
+    """The plain engine's convolution, where potentials have more bits than the loops sum."""
+    for image, into, tally in zip(maps, features, tallies, strict=True):
+        counted: Counter[str] = Counter()
+        events = plain.feature_events(image.astype(np.int64))
+        into[:] = plain.convolve(stage, shape, kernels, events, counted)
+        counted["positions"] = counted["macs"] // shape.kernels
+        tally[:] = [counted[name] for name in conv.TALLIES]
 
 
 def _check_images(config: ChipConfig, images: Maps) -> None:

@@ -14,7 +14,7 @@ from model.jit import compiled
 
 #: Neurons are worked on this many at a time; a layer is filled up with idle ones. A loop of this
 #: constant length is what the compiler turns into vector instructions.
-BLOCK = 64
+BLOCK = 32
 
 _U = np.uint64  # unsigned indices spare the test for negative ones
 _BLOCK, _OCTET = _U(BLOCK), _U(8)
