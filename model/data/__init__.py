@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from model.contract.refusal import Refusal
-from model.data.aedat4 import EVENT
 from model.data.archive import is_archive
 from model.data.cifar import load_cifar10
 from model.data.dataset import Dataset
@@ -21,6 +20,7 @@ from model.data.idx import load_idx
 from model.data.images import load_cifar10_jpeg, load_images
 from model.data.npz import load_npz
 from model.data.recordings import read_recording
+from model.sensor.aedat4 import EVENT
 
 __all__ = ["EVENT", "NAMES", "Dataset", "get", "load", "read_recording"]
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.contract.refusal import Refusal
-from model.data.aedat4 import EVENT, decode
 from model.data.memory import check_fits, most_bytes
 from model.data.places import read
+from model.sensor.aedat4 import EVENT, decode
 
 BIN_MEMORY = 16
 """Bytes that decoding takes for each byte of a .bin file."""

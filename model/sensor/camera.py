@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from model.data import EVENT
+from model.sensor.aedat4 import EVENT
 from model.sensor.recording import Events
 
 BORDER = 3  #: pixels of the camera around the picture
