@@ -7,6 +7,7 @@ MNIST's for the 28 x 28 chips, on a quarter held out of the training part for th
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from model.contract.choices import (
     RULES,
@@ -24,15 +25,15 @@ from model.contract.reading import from_toml
 from model.contract.refusal import Refusal, note
 
 
-def _box(
+def _settings(
     shift: int,
     rate_shift: int,
     threshold: int,
     spread: int,
-    readout_shift: int,
-    readout_rate_shift: int,
+    readout: tuple[int, int],
+    **learning: Any,
 ) -> Settings:
-    """What a rule with the box gate and a dense B asks of a chip of one hidden layer."""
+    """What a rule asks of a chip of one hidden layer; `readout` are its shift and rate shift."""
     return {
         "hidden1": {
             "shift": shift,
@@ -40,9 +41,12 @@ def _box(
             "threshold": threshold,
             "spread": spread,
         },
-        "readout": {"shift": readout_shift, "rate_shift": readout_rate_shift},
-        "learning": {"gate": Gate.BOX, "density": 10},
+        "readout": {"shift": readout[0], "rate_shift": readout[1]},
+        "learning": learning,
     }
+
+
+BOX = {"gate": Gate.BOX, "density": 10}
 
 
 def tiny() -> ChipConfig:
@@ -70,41 +74,78 @@ def digits() -> ChipConfig:
         readout=Readout(classes=10, shift=9, rate_shift=11),
         learning=Learning(density=5),
         lanes=8,
-        rules={"shallow": _box(6, 6, 1 << 9, 10, 7, 10)},
+        rules={"shallow": _settings(6, 6, 1 << 9, 10, (7, 10), **BOX)},
     )
 
 
 def spoon() -> ChipConfig:
-    """The processor at full size: 28 x 28 input, 10 kernels 5 x 5, 360-128-10, 8-bit weights."""
+    """The processor at full size: 28 x 28 input, 10 kernels 5 x 5, 360-128-10, 8-bit weights.
+
+    Its kernels inhibit each other.
+    """
     return ChipConfig(
         name="spoon",
         height=28,
         width=28,
-        conv=(Conv(kernels=10, size=5, pool=4, shift=12, places=2),),
-        hidden=(Hidden(neurons=128, shift=2, rate_shift=6, threshold=1 << 9),),
+        conv=(Conv(kernels=10, size=5, pool=4, shift=11, inhibition=2, places=2),),
+        hidden=(Hidden(neurons=128, shift=3, rate_shift=6, threshold=1 << 10),),
         readout=Readout(classes=10, shift=10, rate_shift=13, lanes=2),
         rules={
-            "shallow": _box(6, 6, 1 << 9, 5, 8, 12),
-            "drtp-scaled": _box(6, 8, 1 << 15, 25, 9, 13),
-            "sdfa": _box(5, 10, 1 << 14, 10, 10, 12),
-            "dfa": _box(3, 8, 1 << 15, 10, 11, 12),
+            "shallow": _settings(7, 6, 1 << 10, 20, (7, 11)),
+            "drtp-scaled": _settings(4, 6, 1 << 10, 5, (10, 13), error_shift=5),
+            "sdfa": _settings(0, 5, 1 << 14, 10, (9, 11), gate=Gate.BOX, density=5),
+            "dfa": _settings(
+                *(7, 7, 1 << 14, 5, (8, 13)), gate=Gate.BOX, density=4, error_threshold=64
+            ),
         },
     )
 
 
-def spoon_fashion() -> ChipConfig:
-    """The same for Fashion-MNIST: rates that fall further, chosen on its last 10,000 images."""
+def spoon_plain() -> ChipConfig:
+    """The same without inhibition, as it was first."""
     return dataclasses.replace(
         spoon(),
+        name="spoon-plain",
+        conv=(Conv(kernels=10, size=5, pool=4, shift=12, places=2),),
+        hidden=(Hidden(neurons=128, shift=2, rate_shift=6, threshold=1 << 9),),
+        rules={
+            "shallow": _settings(6, 6, 1 << 9, 5, (8, 12), **BOX),
+            "drtp-scaled": _settings(6, 8, 1 << 15, 25, (9, 13), **BOX),
+            "sdfa": _settings(5, 10, 1 << 14, 10, (10, 12), **BOX),
+            "dfa": _settings(3, 8, 1 << 15, 10, (11, 12), **BOX),
+        },
+    )
+
+
+FASHION = Learning(schedule=(0, 1, 3, 5, 7), lfsr_bits=24)
+"""Rates that fall further, chosen on the last 10,000 training images of Fashion-MNIST."""
+
+
+def spoon_fashion() -> ChipConfig:
+    """The plain processor for Fashion-MNIST: inhibition gains nothing on maps of 6 x 6."""
+    return dataclasses.replace(
+        spoon_plain(),
         name="spoon-fashion",
-        learning=Learning(schedule=(0, 1, 3, 5, 7), lfsr_bits=24),
+        hidden=(Hidden(neurons=128, shift=4, rate_shift=6, threshold=1 << 11),),
+        learning=FASHION,
+    )
+
+
+def _fashion(name: str, neurons: int, shift: int, threshold: int) -> ChipConfig:
+    """Maps of 8 x 8 for Fashion-MNIST: 640 features."""
+    return dataclasses.replace(
+        spoon(),
+        name=name,
+        conv=(Conv(kernels=10, size=5, pool=3, shift=10, inhibition=2, places=2),),
+        hidden=(Hidden(neurons=neurons, shift=shift, rate_shift=6, threshold=threshold),),
+        learning=FASHION,
     )
 
 
 def spoon_canonical() -> ChipConfig:
-    """The same under DRTP as published: dense B, and a gate that is the activation's derivative."""
+    """Without inhibition, under DRTP as published: dense B, the derivative as the gate."""
     return dataclasses.replace(
-        spoon(),
+        spoon_plain(),
         name="spoon-canonical",
         hidden=(Hidden(neurons=128, shift=6, rate_shift=6, threshold=11 << 10),),
         learning=Learning(gate=Gate.BOX, density=10),
@@ -112,10 +153,10 @@ def spoon_canonical() -> ChipConfig:
 
 
 def spoon_random() -> ChipConfig:
-    """The same with seeded random kernels."""
-    (conv,) = spoon().conv
+    """Without inhibition, with seeded random kernels: it gains nothing on them."""
+    (conv,) = spoon_plain().conv
     return dataclasses.replace(
-        spoon(), name="spoon-random", conv=(dataclasses.replace(conv, bank="random"),)
+        spoon_plain(), name="spoon-random", conv=(dataclasses.replace(conv, bank="random"),)
     )
 
 
@@ -141,9 +182,9 @@ def spoon_lite() -> ChipConfig:
         ),
         readout=Readout(classes=10, shift=2, rate_shift=7, lanes=2),
         rules={
-            "drtp-scaled": _box(0, 7, 1 << 15, 10, 3, 7),
-            "sdfa": _box(0, 7, 1 << 14, 10, 2, 6),
-            "dfa": _box(0, 7, 1 << 15, 10, 3, 7),
+            "drtp-scaled": _settings(0, 5, 1 << 10, 20, (2, 8)),
+            "sdfa": _settings(0, 7, 1 << 14, 10, (2, 6), **BOX),
+            "dfa": _settings(0, 7, 1 << 15, 20, (3, 8), **BOX, error_threshold=64),
         },
     )
 
@@ -225,10 +266,13 @@ PRESETS: dict[str, Callable[[], ChipConfig]] = {
     "tiny": tiny,
     "digits": digits,
     "spoon": spoon,
+    "spoon-plain": spoon_plain,
     "spoon-canonical": spoon_canonical,
     "spoon-random": spoon_random,
     "spoon-fashion": spoon_fashion,
     "spoon-lite": spoon_lite,
+    "fashion-128": lambda: _fashion("fashion-128", 128, 3, 1 << 10),
+    "fashion-256": lambda: _fashion("fashion-256", 256, 4, 1 << 11),
     "fc1-500": lambda: _fully_connected("fc1-500", 500, layers=1),
     "fc1-1000": lambda: _fully_connected("fc1-1000", 1000, layers=1),
     "fc2-500": lambda: _fully_connected("fc2-500", 500, layers=2),
