@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +32,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[WATCHER] = subprocess.Popen(
             command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         )
+
+
+USES_SIM = re.compile(r"^(from|import) sim\b", re.MULTILINE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests of files that import the room `sim`; let slow ones go first."""
+    users = {path for path in {item.path for item in items} if USES_SIM.search(path.read_text())}
+    for item in items:
+        if item.path in users:
+            item.add_marker("sim")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 EXCERPTS = Path(__file__).parent / "data"
