@@ -70,7 +70,7 @@ class Update(wiring.Component):
             bits = max(width, most + 1) + 1
             total = Signal(signed(bits))
             step = Signal(signed(bits - shifts[0]), name=f"step{lane}")
-            m.d.comb += total.eq(Mux(self.enable, product + (random & kept), 0))
+            m.d.comb += total.eq(product + (random & kept))
             with m.If(self.enable):
                 m.d.sync += step.eq(choose([total >> shift for shift in shifts], self.rate))
             code, clipped = saturate(weight + step, shape.weight)

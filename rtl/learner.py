@@ -116,10 +116,10 @@ class Learner(wiring.Component):
     Members: `modulation` (as of `GroupList`); `begin` (a sample's forward pass is over; `learn` and
     `rate` are its mark's, and hold), `done` (its learning is over); `items` (the sample's, again
     after `rewind`), `commit` (they are not needed any more); `multiplying` (`value` and `codes` are
-    to be multiplied), `products` (of lanes, two cycles later); `read`, `write`, `address`,
-    `write_data`, `read_data` of the weights; `step` (the LFSR moves on), `state` (of it), `seed`
-    (the host's port); `busy`; `count_*` (steps of the counters of that name), `monitor_modulation`,
-    `monitor_updates`.
+    to be multiplied), `products` (of lanes, two cycles later; needed where `taking` is on); `read`,
+    `write`, `address`, `write_data`, `read_data` of the weights; `step` (the LFSR moves on),
+    `state` (of it), `seed` (the host's port); `busy`; `count_*` (steps of the counters of that
+    name), `monitor_modulation`, `monitor_updates`.
     Timing: `model.contract.timing.learn_cycles`. A word's way: its entry of the list is asked for;
     entry out; product made, weights asked for; weights out, step made; sum, and written if a code
     changed. The memory has one port, so in that cycle all that has not yet read stands still.
@@ -146,6 +146,7 @@ class Learner(wiring.Component):
                 "multiplying": Out(1),
                 "value": Out(shape.value.span),
                 "codes": Out(lanes * shape.modulation.bits),
+                "taking": Out(1),
                 "products": In(lanes * product_bits(shape)),
                 "read": Out(1),
                 "write": Out(1),
@@ -270,6 +271,7 @@ class Learner(wiring.Component):
             self.address.eq(Mux(self.write, addresses[3], addresses[1])),
             self.write_data.eq(update.updated),
             m.submodules.lfsr.step.eq(self.step | final[2]),
+            self.taking.eq(valid[2]),
             update.enable.eq(valid[2]),
             update.products.eq(self.products),
             update.weights.eq(weights),

@@ -273,7 +273,8 @@ class Synapses(wiring.Component):
             multiplier.enable.eq(adding | learns),
             multiplier.value.eq(Mux(learns, learner.value, value)),
             multiplier.codes.eq(Mux(learns, resize(codes, width), resize(weights, width))),
-            learner.products.eq(resize(products, product_bits(self.shape))),
+            # Products of the forward pass do not reach a learner at rest.
+            learner.products.eq(Mux(learner.taking, resize(products, product_bits(self.shape)), 0)),
             learner.read_data.eq(bank.stage.read_data),
             bank.stage.enable.eq(fetch.valid | learner.read | learner.write),
             bank.stage.write.eq(learner.write),
