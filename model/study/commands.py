@@ -207,7 +207,69 @@ def export(
             print(out / name)
 
 
+def adapt(
+    scenario: Annotated[
+        str,
+        typer.Option(
+            help="rotate, invert, dead-rows, contrast, new-classes, drift, split, or a .toml file."
+        ),
+    ],
+    preset: Annotated[
+        str | None, typer.Option(help="Chip by name (digits where not given).")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
+    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes of the training before the change.")] = 3,
+    stream: Annotated[int, typer.Option(help="Samples met once after the change.")] = 10000,
+    rate: Annotated[int, typer.Option(help="Rate step in the stream.")] = 0,
+    self_label: Annotated[
+        int | None,
+        typer.Option(help="No labels: learn what the best sum wins by that much, such as 131072."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the picture here, as PNG.")] = None,
+) -> None:
+    """Change a trained chip's world, and see it adapt: off, the readout, drtp and dfa."""
+    from rich.console import Console
+
+    from model.contract.presets import chosen
+    from model.data import load
+    from model.study import adapt as study
+    from model.study.experiment import samples_for
+    from model.study.scenario import read_scenario
+
+    with speaking_plainly():
+        world = read_scenario(scenario)
+        chip = chosen(preset, config, None)
+        samples = samples_for(chip, load(data, data_dir=data_dir, seed=seed))
+        with _counting(f"{chip.name} meets {scenario}") as watch:
+            found = study.adapt(
+                chip,
+                samples,
+                world,
+                epochs=epochs,
+                stream=stream,
+                rate=rate,
+                seed=seed,
+                margin=self_label,
+                progress=watch,
+            )
+        if json is not None:
+            about = {"data": data, "epochs": epochs, "rate": rate, "self_label": self_label}
+            write_json(json, about | found.figures())
+        if plot is not None:
+            from model.study.picture import write_adaptation  # takes a second to import
+
+            write_adaptation(found, f"{chip.name} on {data}: {world.kind}", plot)
+        Console().print(study.table(found))
+        if self_label is not None:
+            print(study.LIMITS)
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
+    "adapt": adapt,
     "new": new,
     "calibrate": calibrate,
     "schema": schema,
@@ -215,6 +277,20 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "export": export,
 }
+
+
+@contextmanager
+def _counting(title: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    hidden = not console.is_terminal
+    with Bar(*columns, TimeRemainingColumn(), console=console, disable=hidden) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, planned: bar.update(task, completed=done, total=planned)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from model.contract.config import ChipConfig
 from model.float_chip.chip import ALGORITHMS
 from model.network import ChipModel, Images
 from model.state import fresh
+from model.study.adapt import Adaptation
 from model.study.angle import MEASURES, RULES, VARIANTS, Alignment
 from model.study.compare import Comparison
 from model.study.experiment import FLOAT
@@ -68,6 +69,26 @@ def write_angles(found: Alignment, title: str, path: Path) -> None:
     for axes in rows[-1]:
         axes.set_xlabel("samples learned")
     rows[0][0].legend(fontsize="x-small", title="integer; float dashed", title_fontsize="x-small")
+    with writing(path) as file:
+        picture.savefig(file, format="png", dpi=100)
+
+
+def write_adaptation(found: Adaptation, title: str, path: Path) -> None:
+    """Draw accuracy over the stream as PNG, a colour a learner; what it forgets is dashed.
+
+    Raises `Refusal` where the path cannot be written.
+    """
+    picture = Figure(figsize=(8, 5), layout="constrained")
+    axes = picture.subplots()
+    for number, course in enumerate(found.courses):
+        for accuracies, style in ((course.changed, "-"), (course.old, "--")):
+            label = course.learner if style == "-" else None
+            percent = 100 * np.array(accuracies)
+            axes.plot(found.looks, percent, style, color=f"C{number}", marker=".", label=label)
+    axes.set_xscale("symlog", linthresh=50)
+    axes.set(title=title, xlabel="samples of the stream", ylabel="accuracy (%)", ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend(title="learning; old task dashed", fontsize="small")
     with writing(path) as file:
         picture.savefig(file, format="png", dpi=100)
 
