@@ -356,7 +356,8 @@ def _looks(total: int) -> list[int]:
 
 
 def _mean(values: list[float]) -> float | None:
-    return fmean(values) if values else None
+    """In hundredths of a degree."""
+    return round(fmean(values), 2) if values else None
 
 
 def _there(angles: Sequence[float | None]) -> list[float]:

@@ -104,6 +104,8 @@ def _angles(found: Alignment, rule: str, measure: str, layer: int, axes: Axes) -
             label = None if kind.real else f"{gate}, {b} B"
             axes.plot(found.looks, line, style, color=f"C{number}", label=label, lw=1.2)
     axes.set(xscale="log", ylim=(30, 100))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.grid(alpha=0.3)
 
 
