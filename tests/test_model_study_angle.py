@@ -1,6 +1,7 @@
 """Alignment on the chip: forward, modulation and BP against the engines, differences, the paper."""
 
 import json
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from io import StringIO
@@ -203,8 +204,9 @@ def test_a_float_update_of_one_sample_has_the_angle_of_its_signal(
         before = {name: values.copy() for name, values in chip.weights.items()}
         found = measure(chip, experiment, features, SAMPLES.y_train[one], 0)
         assert all(np.array_equal(before[name], chip.weights[name]) for name in before)
-        for signal, update in zip(found["signal"], found["update"], strict=True):
-            assert len(signal) == len(update)
+        for signal, asked, update in zip(*(found[name] for name in MEASURES[1:]), strict=True):
+            assert len(signal) == len(asked) == len(update)
+            assert asked == pytest.approx(signal, abs=1e-6)
             assert update == pytest.approx(signal, abs=1e-6)
             compared += len(signal)
     assert compared > 10
@@ -237,9 +239,11 @@ def test_variants_take_gate_and_sparse_b_away() -> None:
 
 
 @pytest.fixture(scope="module")
-def found() -> Alignment:
-    """Two seeds of the tiny chip."""
-    return align(TINY, SAMPLES, epochs=1, seeds=2)
+def found() -> Iterator[Alignment]:
+    """Two seeds of the tiny chip, looked at thrice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(angle, "LOOKS", 3)
+        yield align(TINY, SAMPLES, epochs=1, seeds=2)
 
 
 def test_courses_are_the_trainings_they_tell_of(found: Alignment) -> None:
@@ -300,7 +304,7 @@ def test_a_layer_without_angles_is_drawn_as_none(tmp_path: Path, found: Alignmen
     write_angles(blank, "none", tmp_path / "none.png")
     told = StringIO()
     Console(file=told, width=200).print(angle.table(blank))
-    assert told.getvalue().count(" - ") == 3 * 24  # three angles, 24 variants
+    assert told.getvalue().count(" - ") == 4 * 24  # four angles, 24 variants
 
 
 def test_what_cannot_be_measured_is_refused() -> None:

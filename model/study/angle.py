@@ -37,9 +37,10 @@ from model.study.compare import Spread
 from model.study.experiment import Experiment, Samples, named
 
 RULES = ("drtp", "dfa", "sdfa")
-MEASURES = ("projection", "signal", "update")
+MEASURES = ("projection", "signal", "asked", "update")
 """Of what an angle is taken, per sample: what B projects onto a layer, dy; what multiplies its
-inputs, dz. Of `TOGETHER` samples learned one after another: the change of the layer's weights."""
+inputs, dz. Of `TOGETHER` samples: the update that all of them ask for at the weights of the moment,
+the sum of y dz^T; the change of the weights when they are learned one after another."""
 
 LOOKS = 12  #: times that angles are taken in training
 FIRST_LOOK = 250  #: samples learned at the first of them
@@ -212,14 +213,12 @@ def measure(
     before_slope, wanted = back_propagated(config, weights, passage)
     projected = modulations(_opened(config), experiment.seed, passage, labels, real)
     gated = modulations(config, experiment.seed, passage, labels, real)
-    changes = _changes(chip, features, labels, rate)
+    sums, changes = _asked(passage, wanted), _changes(chip, features, labels, rate)
     return {
         "projection": [angles(*pair) for pair in zip(projected, before_slope, strict=True)],
         "signal": [angles(*pair) for pair in zip(gated, wanted, strict=True)],
-        "update": [
-            angles(change.reshape(1, -1), (y[:TOGETHER].T @ dz[:TOGETHER]).reshape(1, -1))
-            for change, y, dz in zip(changes, passage.inputs, wanted, strict=False)
-        ],
+        "asked": _between(_asked(passage, gated), sums),
+        "update": _between(changes, sums),
     }
 
 
@@ -331,6 +330,18 @@ def _real_modulation(
         modulation = (signs if learning.rule is Rule.SDFA else error / SCORE.high) @ b.T
     driven = np.abs(sums) if learning.gate is Gate.BOX else np.sign(modulation) * sums
     return np.where(driven >= layer.threshold, 0, modulation)
+
+
+def _asked(passage: Passage, signals: list[Floats]) -> list[Floats]:
+    """What `TOGETHER` samples ask of the weights (I, J) of each hidden layer."""
+    few = slice(0, TOGETHER)
+    return [y[few].T @ dz[few] for y, dz in zip(passage.inputs, signals, strict=False)]
+
+
+def _between(ours: list[Floats], theirs: list[Floats]) -> list[NDArray[np.float64]]:
+    """The angle between whole matrices, layer by layer; none where either is zero."""
+    pairs = zip(ours, theirs, strict=False)  # the readout's has no other
+    return [angles(one.reshape(1, -1), other.reshape(1, -1)) for one, other in pairs]
 
 
 def _changes(
