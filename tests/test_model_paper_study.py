@@ -87,6 +87,23 @@ def test_a_cut_study_goes_on_to_the_same_rows(tmp_path: Path, small: list[Settin
     study("small", parts, epochs=1, progress=stop_at(1, 1))  # a longer run covers a shorter
 
 
+def test_points_from_before_a_setting_have_its_default(
+    tmp_path: Path, small: list[Settings]
+) -> None:
+    study("small", tmp_path)
+    whole = (tmp_path / "small.csv").read_text()
+    columns = [name for name in read_rows(tmp_path / "small.csv")[0] if name != "summed"]
+    write_rows(tmp_path / "small.csv", tuple(columns), read_rows(tmp_path / "small.csv"))
+    assert "summed" not in (tmp_path / "small.csv").read_text()
+    study("small", tmp_path, progress=stop_at(1, 1))  # nothing is left to run
+    first, *rest = read_rows(tmp_path / "small.csv")
+    write_rows(tmp_path / "small.csv", tuple(columns), rest)
+    study("small", tmp_path)
+    again = read_rows(tmp_path / "small.csv")
+    assert again[-1]["algorithm"] == "bp" and {row["summed"] for row in again} == {"False"}
+    assert sorted(again[0]) == sorted(whole.splitlines()[0].split(","))
+
+
 def test_a_row_tells_settings_results_and_provenance(tmp_path: Path, small: list[Settings]) -> None:
     study("small", tmp_path)
     row = read_rows(tmp_path / "small.csv")[1]

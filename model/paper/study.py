@@ -39,6 +39,10 @@ MOST = 1e12  # of any of them
 CURVE = ("epoch", "test_error", "test_loss", "train_error", "train_loss")
 
 
+LATER = {"summed": "False"}
+"""Settings that came after the first results: their text in the rows from before."""
+
+
 def _anchors() -> Iterator[Settings]:
     """Runs of the authors' program: its initialisation and its epochs, three seeds.
 
@@ -274,9 +278,11 @@ def read_rows(path: Path) -> list[Row]:
 def read_points(path: Path) -> list[Row]:
     """Return the finished points of a study, none where there is no file yet.
 
+    A setting that files older than it cannot name has the value they were made with.
+
     Raises `Refusal` where a column is missing, or a cell that is reported is no number.
     """
-    rows = read_rows(path)
+    rows = [{**LATER, **row} for row in read_rows(path)]
     for number, row in enumerate(rows, 1):
         for name in COLUMNS:
             if name not in row:
