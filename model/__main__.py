@@ -19,10 +19,24 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from model.contract.artifact import write_json
-from model.contract.presets import borrowing, chosen
+from model.contract.artifact import check_intent, check_replaceable, write_json
+from model.contract.presets import borrowing, chosen, data_for
 from model.contract.refusal import Refusal, note, speaking_plainly
-from model.door import Door, opening
+from model.contract.stop import keeping
+from model.door import Door, Plain, opening
+from model.options import (
+    Config,
+    Data,
+    DataDir,
+    Epochs,
+    Json,
+    Limit,
+    Overwrite,
+    Preset,
+    Rule,
+    Seed,
+    TestFraction,
+)
 from model.study import commands as own
 
 PAPER = "The float world: the paper's algorithms, and its analyses redone."
@@ -35,7 +49,7 @@ DOORS = opening(
 app = typer.Typer(
     cls=DOORS, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
 )
-data_app = typer.Typer(no_args_is_help=True)
+data_app = typer.Typer(cls=Plain, no_args_is_help=True)
 app.add_typer(data_app, name="data", help="Data sets.")
 
 
@@ -46,22 +60,19 @@ def model() -> None:
 
 @app.command()
 def train(
-    preset: Annotated[
-        str | None, typer.Option(help="Chip by name (digits where not given).")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
-    rule: Annotated[str | None, typer.Option(help="How hidden layers learn.")] = None,
-    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
-    test_fraction: Annotated[
-        float | None, typer.Option(help="Share held out for the test (a quarter).")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on that many samples.")] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    test_fraction: TestFraction = None,
+    limit: Limit = None,
+    epochs: Epochs = 5,
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the model here, as .npz.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    json: Json = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Train a chip on real data, then test it on held-out data."""
     from model.data import load
@@ -73,7 +84,10 @@ def train(
         for path in (out, json):
             if path is not None:
                 _check_writable(path)
+        if out is not None:
+            check_intent(out, resume, overwrite)
         chip = ChipModel(chosen(preset, config, rule), epochs=epochs, seed=seed)
+        data = data or data_for(chip.config)
         samples = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
         kept = drawn(len(samples.x_train), limit, seed)
         with _watching(f"{chip.config.name} learns {data}") as watch:
@@ -105,17 +119,15 @@ def train(
 
 @app.command("compare")
 def compare_command(
-    preset: Annotated[
-        str | None, typer.Option(help="Chip by name (digits where not given).")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Rule whose approximations are told.")] = None,
-    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on that many samples.")] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 5,
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    limit: Limit = None,
+    epochs: Epochs = 5,
     seeds: Annotated[int, typer.Option(help="Trainings under each algorithm.")] = 5,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    json: Json = None,
     plot: Annotated[Path | None, typer.Option(help="Write the picture here, as PNG.")] = None,
 ) -> None:
     """Set integer beside float: every algorithm, and what each approximation costs."""
@@ -130,6 +142,7 @@ def compare_command(
             if path is not None:
                 _check_writable(path)
         chip = chosen(preset, config, rule)
+        data = data or data_for(chip)
         loaded = load(data, data_dir=data_dir)
         samples = samples_for(chip, limited(loaded, limit))
         with _counting(f"{chip.name} compared") as progress, parallel_config(n_jobs=-1):
@@ -157,16 +170,14 @@ def compare_command(
 
 @app.command("angles")
 def angles_command(
-    preset: Annotated[
-        str | None, typer.Option(help="Chip by name (digits where not given).")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
-    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on that many samples.")] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 5,
+    preset: Preset = None,
+    config: Config = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    limit: Limit = None,
+    epochs: Epochs = 5,
     seeds: Annotated[int, typer.Option(help="Trainings of each variant.")] = 3,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    json: Json = None,
     plot: Annotated[Path | None, typer.Option(help="Write the picture here, as PNG.")] = None,
 ) -> None:
     """Measure the angle between hidden updates and back-propagation's, integer beside float."""
@@ -179,6 +190,7 @@ def angles_command(
             if path is not None:
                 _check_writable(path)
         chip = chosen(preset, config, None)
+        data = data or data_for(chip)
         loaded = load(data, data_dir=data_dir)
         samples = samples_for(chip, limited(loaded, limit))
         with _counting(f"{chip.name}, angles") as progress:
@@ -203,7 +215,7 @@ def angles_command(
 def sweep_command(
     file: Annotated[Path, typer.Argument(help="Sweep, as TOML.")],
     out: Annotated[Path | None, typer.Option(help="Results, as CSV (beside FILE).")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    data_dir: DataDir = None,
     scheduler: Annotated[str | None, typer.Option(help="Dask scheduler, tcp://host:port.")] = None,
 ) -> None:
     """Train over a grid of fields, algorithms and seeds; a sweep that was stopped goes on."""
@@ -236,7 +248,7 @@ def data_get(
     """Download a data set; its sums are checked."""
     from model.data import get
 
-    with speaking_plainly():
+    with speaking_plainly(), keeping(lambda: "files that came whole are kept"):
         for path in get(name, data_dir, mirror):
             print(path)
 
@@ -285,8 +297,7 @@ def _counting(title: str) -> Iterator[Callable[[int, int], None]]:
 
 def _check_writable(path: Path) -> None:
     """Refuse before training what could not be written after it."""
-    if path.is_dir():
-        raise Refusal(f"cannot write {path}: it is a folder; name a file")
+    check_replaceable(path)
     folder = path.parent
     while not folder.exists():
         folder = folder.parent

@@ -7,6 +7,17 @@ from typer import Context
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from model.contract.refusal import speaking_plainly
+
+
+class Plain(TyperGroup):
+    """A group of commands that end in one line where they refuse, or the user stops them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call a command."""
+        with speaking_plainly():
+            return super().invoke(ctx)
+
 
 class Door(TyperGroup):
     """Stands in a list of commands for the Typer `app` of a module, and loads it when called."""
@@ -24,7 +35,7 @@ class Door(TyperGroup):
 def opening(*doors: Door) -> type[TyperGroup]:
     """A group, to give as `cls` to Typer, that has these doors beside its own commands."""
 
-    class Hall(TyperGroup):
+    class Hall(Plain):
         def __init__(self, **more: Any) -> None:
             super().__init__(**more)
             self.commands.update((door.name or "", door) for door in doors)

@@ -18,6 +18,7 @@ from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
 from model.contract.reading import from_dict
 from model.contract.refusal import Refusal, reason, shown
+from model.contract.stop import Stopped, stops_wait
 from model.data.arrays import read_arrays
 from model.data.memory import check_fits
 from model.fast.engine import FastChip, Features
@@ -187,7 +188,8 @@ class ChipModel:
 
         With `checkpoint`, that path is written every few seconds and at the end, as by `save`;
         with `resume` too, training goes on from what lies there, if anything does, and ends as if
-        it had never stopped. Raises `Refusal` where the checkpoint is of another training.
+        it had never stopped. Raises `Refusal` where the checkpoint is of another training, and
+        `Stopped` at Ctrl-C, once what was learned is written.
         """
         images = checked_images(self.config, x)
         labels = checked_labels(self.config, y, len(images))
@@ -200,20 +202,23 @@ class ChipModel:
         chip = _chip(self.engine, self.config, self.state_)
         samples = _prepared(chip, images)
         before, saved_at = self.counters_, time.monotonic()
-        while self.samples_ < len(order):
-            part = slice(self.samples_, self.samples_ + CHUNK_SAMPLES)
-            chosen = order[part]
-            _run(chip, samples[chosen], labels[chosen], rates[part], True)
-            self.samples_ = min(part.stop, len(order))
-            if progress is not None:
-                progress(self.samples_, len(order))
-            finished = self.samples_ == len(order)
-            if finished or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                now = totals(self.config, chip.counts)
-                self.counters_ = {name: before[name] + now[name] for name in now}
-                if checkpoint is not None:
-                    self.save(checkpoint)
-                saved_at = time.monotonic()
+        with stops_wait() as is_stopped:
+            while self.samples_ < len(order):
+                part = slice(self.samples_, self.samples_ + CHUNK_SAMPLES)
+                chosen = order[part]
+                _run(chip, samples[chosen], labels[chosen], rates[part], True)
+                self.samples_ = min(part.stop, len(order))
+                if progress is not None:
+                    progress(self.samples_, len(order))
+                finished, stopped = self.samples_ == len(order), is_stopped()
+                if finished or stopped or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                    now = totals(self.config, chip.counts)
+                    self.counters_ = {name: before[name] + now[name] for name in now}
+                    if checkpoint is not None:
+                        self.save(checkpoint)
+                    saved_at = time.monotonic()
+                if stopped:
+                    raise Stopped(self._kept(checkpoint))
         return self
 
     def scores(self, x: ArrayLike) -> Codes:
@@ -289,6 +294,13 @@ class ChipModel:
         except Exception as error:  # damage can lie anywhere
             raise Refusal(f"{path} is no saved model, or damaged: {reason(error)}") from error
         return model
+
+    def _kept(self, checkpoint: Path | str | None) -> str:
+        """What is kept of a training that the user stops."""
+        learned = f"{self.samples_:,} of {self._samples_planned:,} samples were learned"
+        if checkpoint is None:
+            return f"{learned}, and nothing is kept"
+        return f"{learned} and are kept in {checkpoint}, resume goes on from there"
 
     def _start(self, data_sha256: str, samples_planned: int) -> None:
         self._data_sha256 = data_sha256

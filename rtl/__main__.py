@@ -7,8 +7,12 @@ import typer
 
 from model.contract.presets import chosen
 from model.contract.refusal import speaking_plainly
+from model.door import Plain
+from model.options import Config, Preset, Rule
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    cls=Plain, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+)
 
 
 @app.callback()
@@ -18,11 +22,9 @@ def rtl() -> None:
 
 @app.command()
 def emit(
-    preset: Annotated[
-        str | None, typer.Option(help="Chip by name (digits where not given).")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
-    rule: Annotated[str | None, typer.Option(help="How hidden layers learn.")] = None,
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("build/rtl"),
 ) -> None:
     """Write the chip's Verilog, port list, register map, C header and FuseSoC core file."""

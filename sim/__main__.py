@@ -7,14 +7,33 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from model.contract.artifact import write_json
-from model.contract.presets import chosen
+from model.contract.artifact import check_intent, write_json
+from model.contract.presets import chosen, data_for
 from model.contract.refusal import speaking_plainly
+from model.door import Plain
+from model.options import (
+    Config,
+    Data,
+    DataDir,
+    Epochs,
+    Json,
+    Limit,
+    Overwrite,
+    Preset,
+    Rule,
+    Seed,
+    TestFraction,
+)
+from sim.options import Simulator, Stalls, TestSamples, TrainSamples, Waves
 from sim.silicon import commands as silicon
 from sim.trust import commands as trust
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+    cls=Plain,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=__doc__,
 )
 
 
@@ -61,18 +80,19 @@ def golden(
 
 @app.command()
 def run(
-    preset: Annotated[str, typer.Option(help="A chip by name.")] = "digits",
-    data: Annotated[str, typer.Option(help="Name of a data set, or a path.")] = "digits",
-    simulator: Annotated[str, typer.Option(help="verilator, cxxrtl or icarus")] = "verilator",
-    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
-    waves: Annotated[bool, typer.Option("--waves", help="Record waves.")] = False,
+    preset: Preset = None,
+    data: Data = None,
+    simulator: Simulator = "verilator",
+    seed: Seed = 0,
+    waves: Waves = False,
     out: Annotated[Path, typer.Option(help="Where to put the Verilog.")] = Path("build/rtl"),
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    json: Json = None,
 ) -> None:
     """Train a chip on real data in the model and in its Verilog, and prove both equal."""
     from sim.judge import run as runs
 
-    job = runs.run(preset, data, simulator, seed, waves, out)
+    chip = chosen(preset, None, None)
+    job = runs.run(chip, data or data_for(chip), simulator, seed, waves, out)
     Console().print(runs.table(job))
     if json:
         write_json(json, job.told())
@@ -91,20 +111,20 @@ def _tell_mismatches(figures: dict[str, Any]) -> None:
 
 @app.command()
 def verify(
-    preset: Annotated[str | None, typer.Option(help="A chip by name.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A chip of your own, TOML.")] = None,
-    rule: Annotated[str | None, typer.Option(help="How it learns.")] = None,
-    simulator: Annotated[str, typer.Option(help="verilator, cxxrtl or icarus")] = "verilator",
-    data: Annotated[str, typer.Option(help="Name of a data set, or a path.")] = "digits",
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie.")] = None,
-    test_fraction: Annotated[float | None, typer.Option(help="Share held out.")] = None,
-    train: Annotated[int, typer.Option(help="Training samples.")] = 1000,
-    test: Annotated[int, typer.Option(help="Test samples.")] = 400,
-    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
-    stalls: Annotated[float, typer.Option(help="Chance of a pause on either side.")] = 0.0,
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
+    simulator: Simulator = "verilator",
+    data: Data = None,
+    data_dir: DataDir = None,
+    test_fraction: TestFraction = None,
+    train: TrainSamples = 1000,
+    test: TestSamples = 400,
+    epochs: Epochs = 1,
+    seed: Seed = 0,
+    stalls: Stalls = 0.0,
     cocotb: Annotated[bool, typer.Option("--cocotb", help="Drive Verilator by cocotb.")] = False,
-    waves: Annotated[bool, typer.Option("--waves", help="Record waves.")] = False,
+    waves: Waves = False,
     jobs: Annotated[
         int | None, typer.Option(help="Segments side by side; 1 is an unbroken run (all cores).")
     ] = None,
@@ -113,7 +133,8 @@ def verify(
     ] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Keep finished segments here.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.")] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    overwrite: Overwrite = False,
+    json: Json = None,
 ) -> None:
     """Train and test model and Verilog on the same samples and compare everything."""
     from model.data import load
@@ -121,7 +142,10 @@ def verify(
     from sim.judge.progress import watching
     from sim.judge.samples import samples
 
+    if checkpoint is not None:
+        check_intent(checkpoint, resume, overwrite)
     chip = chosen(preset, config, rule)
+    data = data or data_for(chip)
     loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
     given = samples(chip, loaded, train, test, seed, epochs)
     run = verifications.Run(
@@ -146,13 +170,13 @@ def verify(
 
 @app.command()
 def bench(
-    preset: Annotated[str, typer.Option(help="Chip for the simulators.")] = "digits",
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    preset: Preset = None,
+    json: Json = None,
 ) -> None:
     """Measure engines, every way to run the Verilog, and the chip, side by side."""
     from sim.speed import measure
 
-    tables, told = measure.report(preset)
+    tables, told = measure.report(preset or "digits")
     Console().print(tables)
     if json:
         write_json(json, told)
@@ -160,23 +184,24 @@ def bench(
 
 @app.command("host-demo")
 def host_demo(
-    preset: Annotated[str | None, typer.Option(help="A chip by name.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A chip of your own, TOML.")] = None,
-    rule: Annotated[str | None, typer.Option(help="How it learns.")] = None,
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
     line: Annotated[str, typer.Option(help="uart or spi")] = "uart",
-    data: Annotated[str, typer.Option(help="Name of a data set, or a path.")] = "digits",
-    data_dir: Annotated[Path | None, typer.Option(help="Where data sets lie.")] = None,
-    test_fraction: Annotated[float | None, typer.Option(help="Share held out.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Train on that many samples.")] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    test_fraction: TestFraction = None,
+    limit: Limit = None,
+    epochs: Epochs = 5,
+    seed: Seed = 0,
+    json: Json = None,
 ) -> None:
     """Train a simulated chip as a host does, byte by byte, and the model beside it."""
     from model.data import load
     from sim.host import demo
 
     chip = chosen(preset, config, rule)
+    data = data or data_for(chip)
     loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
     planned = demo.planned(loaded, limit, epochs)
     with demo.watching(f"{chip.name} learns {data} behind {line}", planned) as progress:
@@ -196,7 +221,7 @@ def fpga(
     record: Annotated[
         bool, typer.Option("--record", help="Keep the figures to compare with.")
     ] = False,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    json: Json = None,
 ) -> None:
     """Map, place and route a board into a bitstream; compare with the figures recorded."""
     from sim.silicon import fpga as boards

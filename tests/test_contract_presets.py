@@ -106,7 +106,9 @@ def refused(name: str | None, file: Path | None, rule: str | None) -> str:
 
 def test_unknown_names_are_refused() -> None:
     presets, rules = ", ".join(PRESETS), ", ".join(RULES)
-    assert refused("spork", None, None) == f"there is no preset 'spork'; there are {presets}"
+    assert refused("spork", None, None) == (
+        f"there is no preset 'spork'; there are {presets}; did you mean 'spoon'?"
+    )
     assert refused("spoon", None, "hebb") == f"there is no rule 'hebb'; there are {rules}"
 
 

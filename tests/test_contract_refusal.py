@@ -16,7 +16,7 @@ def test_an_interrupt_is_one_line_and_exit_code_130(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as end, speaking_plainly():
         raise KeyboardInterrupt
     assert end.value.code == 130
-    assert capsys.readouterr().err == "stopped by the user; what was finished is kept\n"
+    assert capsys.readouterr().err == "stopped by the user; no file is half-written\n"
 
 
 def test_other_errors_stay_what_they_are() -> None:

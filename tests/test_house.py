@@ -26,10 +26,10 @@ RULES = {
     },
     "model.paper": {
         *("numpy", "torch", "array_api_compat", "joblib", "matplotlib", "rich", "typer"),
-        *("sklearn", "model.contract", "model.data", "model.jit", "model.paper"),
+        *("sklearn", "model.contract", "model.data", "model.jit", "model.options", "model.paper"),
     },
     "rtl": {"amaranth", "model.contract", "rtl"},
-    "rtl.__main__": {"typer", "model.contract", "rtl"},
+    "rtl.__main__": {"typer", "model.contract", "model.door", "model.options", "rtl"},
     "rtl.boards": {"amaranth", "amaranth_boards", "model.contract", "rtl"},
     "sim": {
         *("numpy", "cocotb", "cocotb_tools", "cocotbext", "matplotlib", "rich", "typer", "jinja2"),

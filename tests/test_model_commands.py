@@ -36,6 +36,32 @@ KEYS = [
 NOTE = "note: the chip tiny has no settings for "
 
 
+WHOLE = (
+    "height = 8\nwidth = 8\nhidden = [{neurons = 16, shift = 3, rate_shift = 6, threshold = 512}]\n"
+)
+WHOLE += "readout = {classes = 10, shift = 8, rate_shift = 11}\n"
+
+ROOT = Path(__file__).resolve().parents[1]
+LONG = ("train", "--preset", "tiny", "--epochs", "2")
+STOPPED_SOON = """
+import os, signal
+from model import network
+from model.__main__ import app
+
+run, times = network._run, []
+
+def run_and_stop(*arguments):
+    times.append(1)
+    if len(times) == 2:
+        os.kill(os.getpid(), signal.SIGINT)
+    return run(*arguments)
+
+network._run = run_and_stop
+app()
+"""
+"""Trains as the command does, and is stopped while the second part is learned."""
+
+
 def call(*arguments: str | Path) -> tuple[int, str, str]:
     """Exit code, standard output, standard error of `python -m model ...`."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -143,7 +169,7 @@ def test_resuming_a_finished_training_tells_its_figures_again(tmp_path: Path) ->
     [
         (
             ("--preset", "spork"),
-            f"there is no preset 'spork'; there are {', '.join(PRESETS)}",
+            f"there is no preset 'spork'; there are {', '.join(PRESETS)}; did you mean 'spoon'?",
         ),
         (
             ("--rule", "hebb"),
@@ -162,12 +188,12 @@ def test_resuming_a_finished_training_tells_its_figures_again(tmp_path: Path) ->
         (("--limit", "0"), "of 1346 training samples 1 to 1346 can be taken, not 0"),
         (("--test-fraction", "1"), "digits: test fraction must lie between 0 and 1, not 1.0"),
         (
-            ("--preset", "spoon"),
+            ("--preset", "spoon", "--data", "digits"),
             "images must be (N, 28, 28) or (N, 28, 28, 1) for the chip spoon, not (1346, 8, 8, 1)",
         ),
         (
             ("--config", "none.toml"),
-            "cannot read configuration none.toml: No such file or directory",
+            "cannot read configuration none.toml: No such file or directory; check the path",
         ),
         (
             ("--data-dir", "none", "--data", "mnist"),
@@ -181,6 +207,60 @@ def test_a_wrong_choice_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     assert refused("train", "--out", "run.npz", "--json", "run.json", *arguments) == message
     assert os.listdir(tmp_path) == []
+
+
+def test_all_that_is_wrong_with_a_configuration_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{WHOLE}name = 3\nheigth = 8\nlanes = 99")
+    code, _, errors = call("train", "--config", path)
+    first, *others = errors.splitlines()
+    assert (code, first) == (2, f"error: configuration {path} has 3 mistakes:")
+    assert [line[:9] for line in others] == ["  - name ", "  - the c", "  - lanes"]
+
+
+def test_nothing_is_begun_anew_or_gone_on_from_without_a_word(tmp_path: Path) -> None:
+    out = tmp_path / "run.npz"
+    assert refused(*QUICK, "--out", out, "--resume") == (
+        f"there is nothing to resume in {out}; leave --resume out to begin anew"
+    )
+    trained(tmp_path / "a.json", "--out", out)
+    content = out.read_bytes()
+    assert refused(*QUICK, "--out", out) == (
+        f"{out} is there already; give --resume to go on from it, --overwrite to replace it, or "
+        f"another path"
+    )
+    assert out.read_bytes() == content
+    trained(tmp_path / "b.json", "--out", out, "--overwrite", "--seed", "7")
+    assert out.read_bytes() != content
+
+
+def test_a_stop_keeps_what_was_learned_and_says_where(tmp_path: Path) -> None:
+    """Ctrl-C within the first seconds, long before a first checkpoint is due."""
+    out, whole = tmp_path / "part.npz", tmp_path / "whole.npz"
+    words = [*LONG, "--out", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED_SOON, *words], stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as done:
+        assert done.stderr is not None
+        said = done.stderr.read().strip()
+    assert done.returncode == 130
+    assert said == (
+        f"stopped by the user; 512 of 2,692 samples were learned and are kept in {out}, resume "
+        f"goes on from there"
+    )
+    assert call(*words, "--resume")[0] == 0
+    assert call(*LONG, "--out", whole)[0] == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_stop_without_a_file_says_that_nothing_is_kept(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_SOON, *LONG], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr.strip()) == (
+        130,
+        "stopped by the user; 512 of 2,692 samples were learned, and nothing is kept",
+    )
 
 
 def test_resuming_needs_to_know_from_what() -> None:
@@ -200,12 +280,12 @@ def test_data_that_are_not_there_are_not_replaced(
     ("content", "message"),
     [
         ("name = ", "configuration {path} is not TOML: Invalid value (at end of document)"),
-        ("name = 3", "name must be str, not 3"),
+        (f"{WHOLE}name = 3", "name must be str, not 3"),
         (
-            'name = "a"\nheigth = 8',
+            f"{WHOLE}name = 'a'\nheigth = 8",
             "the configuration has no field 'heigth'; it has name, "
             "height, width, hidden, readout, channels, pixel_bits, conv, learning, weight_bits, "
-            "lanes, counters, rules",
+            "lanes, counters, rules; did you mean 'height'?",
         ),
     ],
 )

@@ -143,7 +143,7 @@ def test_an_interrupt_ends_with_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("model.paper.training.fit", interrupt)
     result = call("train", "--network", "fc9")
     assert result.exit_code == 130
-    assert "stopped by the user; what was finished is kept" in result.stderr
+    assert "stopped by the user; nothing is kept" in result.stderr
 
 
 def test_the_package_runs_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "the paper names no learning rate for drtp on data 'mine' with network 'fc1-500'; "
         "give a rate",
     ),
-    ({"network": None}, "data 'mnist' has no network of its own; name one, such as fc1-500"),
+    (
+        {"network": None, "data": "cifar10"},
+        "data 'cifar10' has no network of its own; name one, such as fc1-500",
+    ),
 ]
 
 

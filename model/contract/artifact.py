@@ -61,6 +61,17 @@ def check_replaceable(path: Path | str) -> None:
         raise Refusal(f"cannot write {path}: it is {kind}; name a file")
 
 
+def check_intent(path: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse to begin anew over what is there, or to go on from what is not, without a word."""
+    if resume and not path.exists():
+        raise Refusal(f"there is nothing to resume in {path}; leave --resume out to begin anew")
+    if path.exists() and not resume and not overwrite:
+        raise Refusal(
+            f"{path} is there already; give --resume to go on from it, --overwrite to replace it, "
+            f"or another path"
+        )
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with writing(path) as file:

@@ -22,7 +22,7 @@ from model.contract.choices import (
 )
 from model.contract.config import ChipConfig
 from model.contract.reading import from_toml
-from model.contract.refusal import Refusal, note
+from model.contract.refusal import Refusal, guess, note
 
 
 def _settings(
@@ -284,13 +284,41 @@ PRESETS: dict[str, Callable[[], ChipConfig]] = {
 }
 
 
+DATA_SETS = (
+    *("digits", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg"),
+    *("nmnist-emulated", "fashion-mnist-emulated", "cifar10-emulated", "cifar10-jpeg-emulated"),
+    "digits-emulated",
+)
+"""Data sets by name; `model.data` loads them."""
+
+DATA_OF_SIZE = {(8, 8, 1): "digits", (28, 28, 1): "mnist", (32, 32, 3): "cifar10"}
+DATA_OF_NAME = {"spoon-fashion": "fashion-mnist"}
+
+
+def data_for(config: ChipConfig) -> str:
+    """The data set that a chip takes where none is named: that of its size.
+
+    Raises `Refusal` where there is none.
+    """
+    size = (config.height, config.width, config.channels)
+    name = DATA_OF_NAME.get(config.name, DATA_OF_SIZE.get(size))
+    if name is None:
+        raise Refusal(
+            f"no data set has the size of the chip {config.name}, {size[0]} x {size[1]} x "
+            f"{size[2]}; name yours with --data"
+        )
+    return name
+
+
 def preset(name: str, rule: str | None = None) -> ChipConfig:
     """The preset of that name; with a rule, under that rule and with its settings if it has any.
 
     Raises `Refusal` where there is no such preset or rule.
     """
     if name not in PRESETS:
-        raise Refusal(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+        raise Refusal(
+            f"there is no preset {name!r}; there are {', '.join(PRESETS)}{guess(name, PRESETS)}"
+        )
     config = PRESETS[name]()
     return config if rule is None else config.with_rule(rule)
 

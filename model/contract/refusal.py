@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
+UNTOLD = "no file is half-written"  #: what holds wherever a command says nothing of its own
 MOST_CHARACTERS = 160  #: of a value or a library's message inside a sentence
 
 
@@ -73,6 +74,6 @@ def speaking_plainly() -> Iterator[None]:
             raise
         print("error: the disk is full; make room, then run this again", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("stopped by the user; what was finished is kept", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"stopped by the user; {stop if str(stop) else UNTOLD}", file=sys.stderr)
         raise SystemExit(130) from None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, guess
 from model.data.archive import is_archive
 from model.data.cifar import load_cifar10
 from model.data.dataset import Dataset
@@ -92,7 +92,7 @@ def load(
     if not path.exists():
         raise Refusal(
             f"{name_or_path} is neither a data set ({', '.join(NAMES)}) nor a file or folder; "
-            f"give one of these names or the path of your own data"
+            f"give one of these names or the path of your own data{guess(name_or_path, NAMES)}"
         )
     if not path.is_dir() and not path.is_file():
         raise Refusal(f"{path} is no regular file; copy its content into one")

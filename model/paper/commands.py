@@ -12,25 +12,27 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from model.contract.artifact import write_json, write_text
+from model.contract.artifact import check_intent, write_json, write_text
+from model.contract.presets import DATA_SETS
 from model.contract.refusal import Refusal, speaking_plainly
+from model.contract.stop import keeping
+from model.options import DataDir, Json, Overwrite, Seed, among
 from model.paper import bench as benches
 from model.paper import report as reports
 from model.paper import study as studies
 from model.paper import theorem as theorems
 from model.paper import training
 from model.paper.run import Run
-from model.paper.settings import Settings, plan
+from model.paper.settings import ALGORITHMS, Settings, plan
 from model.paper.task import load
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 RESULTS = Path("results")
+TASKS = ("regression", "synthetic", *DATA_SETS)
 WIDE = 110  # characters of a table that goes to a file or a pipe
 
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the data files.")]
 BackendName = Annotated[str, typer.Option(help="numpy, torch, torch:cuda or cupy.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the figures here as JSON.")]
 Folder = Annotated[Path, typer.Option(help="Where results are kept.")]
 Setting = Annotated[
     list[str] | None,
@@ -80,18 +82,26 @@ def _titled(
 
 @app.command()
 def train(
-    data: Annotated[str, typer.Option(help="regression, synthetic or a data set.")] = "digits",
+    data: Annotated[
+        str, typer.Option(help=f"What it learns: {', '.join(TASKS)}.", autocompletion=among(TASKS))
+    ] = "digits",
     network: Annotated[str | None, typer.Option(help="fc1-500, conv-random, fc64-fc32 ...")] = None,
-    algorithm: Annotated[str, typer.Option(help="bp, fa, dfa, sdfa, drtp or shallow.")] = "drtp",
+    algorithm: Annotated[
+        str,
+        typer.Option(
+            help=f"How it learns: {', '.join(ALGORITHMS)}.", autocompletion=among(ALGORITHMS)
+        ),
+    ] = "drtp",
     epochs: Annotated[int | None, typer.Option(help="The paper's, if left out.")] = None,
     rate: Annotated[float | None, typer.Option(help="The paper's Table 3, if left out.")] = None,
-    dropout: float = 0.0,
-    flip: Annotated[bool, typer.Option(help="Mirror training images at random.")] = False,
-    seed: int = 0,
+    dropout: Annotated[float, typer.Option(help="Probability at fully-connected inputs.")] = 0.0,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirror training images at random.")] = False,
+    seed: Seed = 0,
     backend: BackendName = "numpy",
     setting: Setting = None,
     checkpoint: Annotated[Path | None, typer.Option(help="File written every epoch.")] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.")] = False,
+    overwrite: Overwrite = False,
     data_dir: DataDir = None,
     json: Json = None,
 ) -> None:
@@ -104,8 +114,10 @@ def train(
         settings = plan(data, network, algorithm, rate=rate, **choices)
         if resume and checkpoint is None:
             raise Refusal("nothing to resume from; name the file with --checkpoint")
+        if checkpoint is not None:
+            check_intent(checkpoint, resume, overwrite)
         task = load(data, data_dir)
-        with bar() as begin:
+        with bar() as begin, keeping(lambda: _kept(checkpoint)):
             run = training.fit(
                 settings,
                 task,
@@ -116,6 +128,13 @@ def train(
         _print_points(run, task.note)
         if json:
             run.write_json(json)
+
+
+def _kept(checkpoint: Path | None) -> str:
+    """What is kept of a run that the user stops."""
+    if checkpoint is None or not checkpoint.exists():
+        return "nothing is kept"
+    return f"the whole epochs are kept in {checkpoint}, --resume goes on"
 
 
 def _parsed(settings: list[str]) -> dict[str, Any]:
@@ -209,7 +228,9 @@ def report(
 @app.command()
 def figure(
     name: Annotated[str, typer.Argument(help="2, 3, s1, s2, s3, s4, s5, s6a or s6b.")],
-    paper_scale: Annotated[bool, typer.Option(help="The paper's epochs and trials.")] = False,
+    paper_scale: Annotated[
+        bool, typer.Option("--paper-scale", help="The paper's epochs and trials.")
+    ] = False,
     folder: Folder = RESULTS / "figures",
     data: Annotated[str | None, typer.Option(help="Another data set than the paper's.")] = None,
     data_dir: DataDir = None,
@@ -236,8 +257,8 @@ def figure(
 def theorem(
     hidden: Annotated[str, typer.Option(help="Units of the hidden layers.")] = "20,15,10",
     loss: Annotated[str, typer.Option(help="bce or ce.")] = "bce",
-    steps: int = 30,
-    seed: int = 0,
+    steps: Annotated[int, typer.Option(help="Updates.")] = 30,
+    seed: Seed = 0,
     json: Json = None,
 ) -> None:
     """Check lemma and theorem on a linear network trained by DRTP on one example."""

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from model.contract.refusal import Refusal
+from model.contract.refusal import Refusal, guess
 from model.paper.activation import hidden_activation
 from model.paper.backend import Backend
 from model.paper.loss import loss_and_output
@@ -46,6 +46,9 @@ SYNTHETIC = {
     "regression": {"network": "fc2-100", "output": "tanh", "loss": "mse"},
     "synthetic": {"network": "fc2-500", "output": "sigmoid", "loss": "bce"},
 }
+NETWORK = {"digits": "fc1-500", "mnist": "fc1-500", "fashion-mnist": "fc1-500"}
+"""Networks where none is named: the paper's smallest."""
+
 OF_DATA = {
     "mnist": {"epochs": 100, "batch": 60},
     "cifar10": {"epochs": 200, "batch": 100},
@@ -159,6 +162,8 @@ def plan(
         filled = {**OF_DATA["synthetic"], **own, "zero": algorithm not in ("bp", "shallow")}
     else:
         filled = dict(OF_DATA[data if data in OF_DATA else LIKE.get(data, "mnist")])
+    if network is None and data in NETWORK:
+        network = NETWORK[data]
     if network is None:
         raise Refusal(f"data {data!r} has no network of its own; name one, such as fc1-500")
     check_algorithm(algorithm)
@@ -185,7 +190,10 @@ def published_rate(data: str, network: str, algorithm: str) -> float:
 def check_algorithm(algorithm: str) -> None:
     """Raise `Refusal` unless the algorithm is one of the six."""
     if algorithm not in ALGORITHMS:
-        raise Refusal(f"there is no algorithm {algorithm!r}; choose one of {', '.join(ALGORITHMS)}")
+        raise Refusal(
+            f"there is no algorithm {algorithm!r}; choose one of {', '.join(ALGORITHMS)}"
+            f"{guess(algorithm, ALGORITHMS)}"
+        )
 
 
 def _setting_names() -> str:

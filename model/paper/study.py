@@ -15,6 +15,7 @@ from typing import Any
 
 from model.contract.artifact import write_text
 from model.contract.refusal import Refusal, guess, reason, shown
+from model.contract.stop import keeping
 from model.data.places import read
 from model.paper.run import Run, provenance
 from model.paper.settings import ALGORITHMS, Settings, plan
@@ -34,7 +35,8 @@ RESULTS = (
 )
 PROVENANCE = ("config", "python", "library")
 COLUMNS = (*(field.name for field in fields(Settings)), *RESULTS, *PROVENANCE)
-NUMBERS = (*RESULTS, "dropout", "patience")
+WHOLE = ("epochs", "epochs_run", "patience")
+NUMBERS = (*RESULTS, *WHOLE, "dropout")
 MOST = 1e12  # of any of them
 CURVE = ("epoch", "test_error", "test_loss", "train_error", "train_loss")
 
@@ -198,14 +200,16 @@ def study(
         if task is None or task.name != settings.data:
             task = load(settings.data, data_dir)
         checkpoint = (checkpoints or folder / ".work") / f"{_course(settings)}.npz"
-        run = fit(
-            settings,
-            task,
-            measure_train=name in MEASURING_TRAIN,
-            checkpoint=checkpoint,
-            resume=True,
-            progress=progress(settings, number, len(planned)) if progress else None,
-        )
+        shown = progress(settings, number, len(planned)) if progress else None
+        with keeping(_kept(number - 1, len(planned), points, checkpoint)):
+            run = fit(
+                settings,
+                task,
+                measure_train=name in MEASURING_TRAIN,
+                checkpoint=checkpoint,
+                resume=True,
+                progress=shown,
+            )
         past = {settings.hash, *(row["config"] for row in begun)}
         kept = [row for row in read_rows(curves) if row["config"] not in past]
         write_rows(curves, ("config", *CURVE), [*kept, *_curve(run)])
@@ -214,6 +218,15 @@ def study(
         if epochs is None:
             checkpoint.unlink(missing_ok=True)
     return rows
+
+
+def _kept(number: int, count: int, points: Path, checkpoint: Path) -> Callable[[], str]:
+    """What is kept of a study that the user stops within a point."""
+    return lambda: (
+        f"{number:,} of {count:,} points are kept in {points}, "
+        + (f"the whole epochs of the next in {checkpoint}, " if checkpoint.exists() else "")
+        + "the same command goes on"
+    )
 
 
 def _course(settings: Settings) -> str:
@@ -287,7 +300,7 @@ def read_points(path: Path) -> list[Row]:
         for name in COLUMNS:
             if name not in row:
                 raise Refusal(f"{path} has no column {name}; mend it or remove it")
-            if name in NUMBERS and not _is_number(row[name], name in ("epochs_run", "patience")):
+            if name in NUMBERS and not _is_number(row[name], name in WHOLE):
                 raise Refusal(
                     f"{path}, point {number}: {name} is {shown(row[name])}, no number; mend it or "
                     f"remove it"

@@ -11,6 +11,7 @@ import typer
 
 from model.contract.artifact import write_json, write_text
 from model.contract.refusal import Refusal, speaking_plainly
+from model.options import Data, DataDir, Json, Rule, Seed, TestFraction
 
 if TYPE_CHECKING:
     from model.study.calibrate import Calibration, Progress
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def new(
     data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")],
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    data_dir: DataDir = None,
     name: Annotated[str | None, typer.Option(help="Of the chip (after the data).")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the TOML here (printed).")] = None,
 ) -> None:
@@ -49,14 +50,14 @@ def calibrate(
     config: Annotated[
         Path | None, typer.Option(help="Chip of your own, as TOML (drafted from the data).")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
-    rule: Annotated[str | None, typer.Option(help="How hidden layers learn.")] = None,
+    data_dir: DataDir = None,
+    rule: Rule = None,
     limit: Annotated[int, typer.Option(help="Search on at most that many samples.")] = 20000,
     epochs: Annotated[int, typer.Option(help="Passes over them in each training.")] = 3,
     validation_fraction: Annotated[
         float, typer.Option(help="Share of the training samples that decides.")
     ] = 0.15,
-    seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
+    seed: Seed = 0,
     beside: Annotated[
         int, typer.Option(help="Then also train so many drawn choices in full, to compare.")
     ] = 0,
@@ -137,23 +138,23 @@ def schema(
 
 def assess(
     model: Annotated[Path, typer.Argument(help="Trained model, as `train --out` wrote it.")],
-    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
-    test_fraction: Annotated[
-        float | None, typer.Option(help="Share held out for the test (a quarter).")
-    ] = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    test_fraction: TestFraction = None,
     seed: Annotated[int | None, typer.Option(help="Of the split (the model's).")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    json: Json = None,
 ) -> None:
     """Test a trained model on held-out data: accuracy, and each class for what it is taken."""
     from rich.console import Console
 
+    from model.contract.presets import data_for
     from model.data import load
     from model.network import ChipModel
     from model.study.confusion import Confusion, table
 
     with speaking_plainly():
         chip = ChipModel.load(model)
+        data = data or data_for(chip.config)
         split = chip.seed if seed is None else seed
         loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=split)
         found = Confusion.of(chip.predict(loaded.x_test), loaded.y_test, chip.config)

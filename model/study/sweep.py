@@ -35,6 +35,7 @@ from model.contract.config import ChipConfig
 from model.contract.presets import chosen
 from model.contract.reading import from_dict, read_toml
 from model.contract.refusal import Refusal, guess, shown
+from model.contract.stop import keeping
 from model.data import Dataset, load
 from model.network import Images, Progress
 from model.paper.study import Row, read_rows, write_rows
@@ -169,7 +170,13 @@ def sweep(
     missing = [key for key in planned if key not in rows]
     if progress is not None:
         progress(len(planned) - len(missing), len(planned))
-    with workers(scheduler), Parallel(return_as="generator_unordered") as pool:
+
+    def kept() -> str:
+        count = sum(key in rows for key in planned)
+        return f"{count:,} of {len(planned):,} points are kept in {out}, the same command goes on"
+
+    parallel = Parallel(return_as="generator_unordered")
+    with keeping(kept), workers(scheduler), parallel as pool:
         # Arrays stand alone among the arguments: a cluster is sent each of them once.
         arrays = samples.x_train, samples.y_train, samples.x_test, samples.y_test
         jobs = [

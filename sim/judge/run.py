@@ -8,7 +8,6 @@ from typing import Any
 from rich.table import Table
 
 from model.contract.config import ChipConfig
-from model.contract.presets import preset
 from model.data import Dataset, load
 from model.network import drawn
 from model.study.compare import float_accuracy
@@ -43,18 +42,17 @@ class Job:
         return {**self.figures, "float_accuracy": self.float_accuracy}
 
 
-def run(name: str, data: str, simulator: str, seed: int, waves: bool, out: Path) -> Job:
+def run(config: ChipConfig, data: str, simulator: str, seed: int, waves: bool, out: Path) -> Job:
     """Emit the Verilog, train and test it and the model on the same samples, compare all.
 
     The float accuracy is that of the same chip in float arithmetic, on the same samples.
     """
-    config = preset(name)
     loaded = load(data, seed=seed)
     emission = emit(config)
     emission.write(out)
     train, test = _sizes(loaded, simulator)
     given = samples(config, loaded, train, test, seed)
-    with watching(f"{name} learns {data} in {simulator}", len(given)) as watch:
+    with watching(f"{config.name} learns {data} in {simulator}", len(given)) as watch:
         _, figures = verify(config, given, Run(simulator, waves=waves), watch)
     accuracy = float_accuracy(config, _cut(loaded, train, test, seed), 1, seed)
     vcd = BUILD / "waves" / f"{config.name}-{simulator}.vcd" if waves else None

@@ -19,7 +19,8 @@ import numpy as np
 
 from model.contract.artifact import write_json
 from model.contract.config import ChipConfig
-from model.contract.refusal import Refusal, note
+from model.contract.refusal import Refusal, guess
+from model.contract.stop import Stopped
 from model.state import fresh
 from model.trace import Difference
 from rtl.emit import Emission, emit
@@ -38,7 +39,7 @@ from sim.judge.segment import (
     run_ahead,
     version,
 )
-from sim.simulators import cosim
+from sim.simulators import SIMULATORS, cosim
 from sim.simulators.bulk import prepare
 
 #: Runs of so few samples are not cut: workers start in the time that they take.
@@ -81,9 +82,10 @@ class Verification:
     def __init__(
         self, config: ChipConfig, given: Samples, run: Run, emission: Emission | None = None
     ) -> None:
-        if run.simulator not in ("verilator", "cxxrtl", "icarus"):
+        if run.simulator not in SIMULATORS:
             raise Refusal(
-                f"the simulator must be verilator, cxxrtl or icarus, not {run.simulator!r}"
+                f"the simulator must be one of {', '.join(SIMULATORS)}, not {run.simulator!r}"
+                f"{guess(run.simulator, SIMULATORS)}"
             )
         if run.jobs < 1:
             raise Refusal(f"there must be one job or more, not {run.jobs}")
@@ -127,8 +129,7 @@ class Verification:
                     if first and not any(at < first.sample for at in left):
                         break
         except KeyboardInterrupt:
-            self._tell_what_is_kept()
-            raise
+            raise Stopped(self._kept()) from None
         last = max(self._finished, key=lambda one: one.at)
         self.model, self.hardware = last.model, last.hardware
 
@@ -200,10 +201,11 @@ class Verification:
         self._resumed = self.tally.done
         return segments
 
-    def _tell_what_is_kept(self) -> None:
+    def _kept(self) -> str:
+        """What is kept of a run that the user stops."""
         done, path = f"{self.tally.done:,} of {len(self.given):,} samples", self.run.checkpoint
         kept = f"are kept in {path}; --resume goes on" if path else "are lost; name a --checkpoint"
-        note(f"{done} {kept}")
+        return f"{done} {kept}"
 
     # -- report ---------------------------------------------------------------------------------
 

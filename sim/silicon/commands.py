@@ -9,18 +9,12 @@ import typer
 from rich.console import Console
 
 from model.contract.artifact import write_json, write_text
-from model.contract.presets import chosen
+from model.contract.presets import chosen, data_for
 from model.cost.tables import TABLES
 from model.cost.technology import TARGET, Technology
+from model.options import Config, Data, DataDir, Json, Preset, Rule, Seed
 
-Preset = Annotated[str | None, typer.Option(help="A chip by name.")]
-Config = Annotated[Path | None, typer.Option(help="A chip of your own, TOML.")]
-Rule = Annotated[str | None, typer.Option(help="How it learns.")]
-Data = Annotated[str, typer.Option(help="Name of a data set, or a path.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where data sets lie.")]
 Train = Annotated[int | None, typer.Option(help="Training samples (all).")]
-Seed = Annotated[int, typer.Option(help="Of all that is random.")]
-Json = Annotated[Path | None, typer.Option(help="Write the figures here.")]
 Record = Annotated[
     bool, typer.Option("--record", help="Keep the figures in results/synthesis.json.")
 ]
@@ -30,7 +24,7 @@ def power(
     preset: Preset = None,
     config: Config = None,
     rule: Rule = None,
-    data: Data = "digits",
+    data: Data = None,
     data_dir: DataDir = None,
     train: Train = None,
     test: Annotated[int | None, typer.Option(help="Test samples (all).")] = None,
@@ -45,7 +39,7 @@ def power(
 
     chip = chosen(preset, config, rule)
     technology = Technology(TARGET.node_nm, volts)
-    loaded = load(data, data_dir=data_dir, seed=seed)
+    loaded = load(data or data_for(chip), data_dir=data_dir, seed=seed)
     sizes = train or len(loaded.y_train), test or len(loaded.y_test)
     done, plain = (
         powers.work(each, loaded, *sizes, seed, epochs) for each in (chip, chip.with_rule("none"))
@@ -101,7 +95,7 @@ def gates(
     config: Config = None,
     rule: Rule = None,
     simulator: Annotated[str, typer.Option(help="verilator or cxxrtl")] = "verilator",
-    data: Data = "digits",
+    data: Data = None,
     data_dir: DataDir = None,
     train: Annotated[int, typer.Option(help="Training samples.")] = 200,
     test: Annotated[int, typer.Option(help="Test samples.")] = 100,
@@ -118,7 +112,9 @@ def gates(
     from sim.silicon import netlist as netlists
 
     chip = chosen(preset, config, rule)
-    given = samples(chip, load(data, data_dir=data_dir, seed=seed), train, test, seed)
+    given = samples(
+        chip, load(data or data_for(chip), data_dir=data_dir, seed=seed), train, test, seed
+    )
     mapped = netlists.netlist(chip)
     if out:
         write_text(out, mapped.verilog)
@@ -135,7 +131,7 @@ def activity(
     preset: Preset = "tiny",
     config: Config = None,
     rule: Rule = None,
-    data: Data = "digits",
+    data: Data = None,
     data_dir: DataDir = None,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="Write every point here, as CSV.")] = Path(
@@ -147,7 +143,9 @@ def activity(
     from sim.silicon import activity as activities
 
     chip = chosen(preset, config, rule)
-    points = activities.measure(chip, load(data, data_dir=data_dir, seed=seed), seed, _say)
+    points = activities.measure(
+        chip, load(data or data_for(chip), data_dir=data_dir, seed=seed), seed, _say
+    )
     activities.keep(points, out)
     for line in activities.told(points):
         print(line)
@@ -156,7 +154,7 @@ def activity(
 
 def report_cost(
     presets: Annotated[list[str] | None, typer.Option("--preset", help="Chips by name.")] = None,
-    data: Data = "mnist",
+    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "mnist",
     data_dir: DataDir = None,
     train: Train = None,
     test: Annotated[int | None, typer.Option(help="Test samples (all).")] = None,
