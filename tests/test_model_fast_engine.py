@@ -163,6 +163,7 @@ def configs(draw: st.DrawFn) -> ChipConfig:
 # -- equality -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(configs(), st.integers(0, 5), st.integers(0, 1 << 30), st.booleans())
 def test_both_engines_agree_on_any_chip(

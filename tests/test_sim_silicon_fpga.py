@@ -33,6 +33,7 @@ def routed(**figures: object) -> Routed:
     return Routed(**about | figures)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_icebreaker_is_routed_as_recorded() -> None:
     found = route("icebreaker")
     found.check_timing()
