@@ -204,6 +204,8 @@ def angles_command(
 
             write_angles(found, f"{told}, mean of seeds {found.seeds}", plot)
         console = Console()
+        if not console.is_terminal:
+            console = Console(width=100)  # of a table that goes to a file or a pipe
         console.print(f"{told}{f' ({loaded.note})' if loaded.note else ''}, seeds {found.seeds}")
         console.print(angle.table(found))
         unsettled = [rule for rule in angle.RULES if not chip.has_settings(rule)]
