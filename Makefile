@@ -18,7 +18,7 @@ PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost lint check bench fpga clean
+.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost lint check bench fpga clean docs docs-test soak signoff
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,19 @@ lint: .venv/.installed  ## check style and types
 
 check: lint test golden-check  ## lint, test, golden-check
 
+docs: .venv/.docs  ## build the documentation into build/site, its tutorials run
+	@.venv/bin/mkdocs build --quiet
+
+docs-test: .venv/.docs  ## run every command, notebook and page of the documentation
+	@$(PYTEST) build/test-docs.xml -m docs tests/test_docs.py
+	@.venv/bin/pytest -q -o addopts= --nbmake --nbmake-timeout=600 docs/tutorials
+
+soak: .venv/.installed .venv/.icarus  ## random chips, data and stalls on every rung (MINUTES=1)
+	@$(PYTHON) -m sim soak --minutes $(MINUTES)
+
+signoff: .venv/.installed  ## hold every claim against how its checks last ended: build/signoff.html
+	@$(PYTHON) -m sim signoff
+
 bench: .venv/.installed  ## measure the speed of all ways to run
 	@$(PYTHON) -m sim bench
 
@@ -72,6 +85,12 @@ fpga: .venv/.installed  ## place and route a board into a bitstream in build/fpg
 
 clean:  ## remove what was built (.venv stays)
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .coverage
+
+# What the documentation needs beside it.
+.venv/.docs: .venv/.installed extras.lock
+	@echo "installing what the documentation needs (a minute, once)"
+	@$(PIP) -r extras.lock
+	@touch $@
 
 # The virtual environment, by whichever Python from 3.11 to 3.13 is there. Yosys compiles itself for this machine when it first runs: done here,
 # so that no later command seems to hang.

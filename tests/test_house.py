@@ -202,7 +202,7 @@ def test_every_room_has_modules_and_a_rule() -> None:
 def test_tests_lie_flat_and_are_named_after_their_room() -> None:
     files = list((ROOT / "tests").rglob("*.py"))
     assert {path.parent for path in files} == {ROOT / "tests"}
-    named = re.compile(r"(test_(contract|model|rtl|sim|golden)(_\w+)?|test_house|conftest)\.py")
+    named = re.compile(r"(test_(contract|model|rtl|sim|golden)(_\w+)?|test_house|test_docs|conftest)\.py")
     assert [path.name for path in files if not named.fullmatch(path.name)] == []
 
 
