@@ -91,16 +91,16 @@ class PlainChip:
             ],
             axis=1,
         )
+        windows = np.split(events, admitted.ends[:-1])
         for number, shape in enumerate(config.conv_shapes):
             name = shape.name
-            features = conv.convolve(
-                config.conv[number],
-                shape,
-                self.state.banks[f"{name}.kernels"],
-                events,
-                self.counts[name],
-            )
-            events, items = conv.feature_events(features), conv.feature_items(features)
+            kernels, counts = self.state.banks[f"{name}.kernels"], self.counts[name]
+            maps = [
+                conv.convolve(config.conv[number], shape, kernels, window, counts)
+                for window in windows
+            ]
+            windows = [conv.feature_events(features) for features in maps]
+            items = conv.feature_items(np.stack(maps))
             self._note(f"{name}.features", items)
         sums: list[Codes] = []
         layer_items: list[Codes] = []

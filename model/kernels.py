@@ -21,9 +21,12 @@ def kernels(stage: Conv, shape: ConvShape, rng: np.random.Generator) -> Codes:
     Raises `Refusal` where a kernel file is missing, or holds other than integer codes of the
     stage's shape and format.
     """
-    if stage.bank == "gabor":
+    if stage.bank in ("gabor", "gabor-opponent"):
         planes = _gabor_bank(stage.kernels, stage.size)
         bank = np.repeat(planes[:, None], shape.channels, axis=1)
+        if stage.bank == "gabor-opponent":
+            # Darker against brighter: what their difference would give, event by event.
+            bank[:, ::2] *= -1
     elif stage.bank == "random":
         bank = rng.uniform(-1, 1, (stage.kernels, shape.channels, stage.size, stage.size))
         bank -= bank.mean(axis=(1, 2, 3), keepdims=True)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from model.arith import Codes
 from model.chip import Counts, PlainChip, no_counts
 from model.contract.artifact import writing
+from model.contract.choices import Coding
 from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
 from model.contract.reading import from_dict
@@ -84,11 +85,13 @@ def checked_images(config: ChipConfig, x: ArrayLike) -> Images:
     images = np.asarray(x)
     if images.dtype != np.uint8:
         raise Refusal(f"images must be uint8 levels 0..255, not {images.dtype}; convert them first")
-    size = (config.height, config.width, config.channels)
-    grey = images.ndim == 3 and config.channels == 1
+    size = (config.height, config.width, config.windows * config.channels)
+    if config.coding is Coding.COUNT and images.ndim == 4 and images.shape[3] > size[2]:
+        images = images[..., : size[2]]  # of a recording's windows, the first ones
+    grey = images.ndim == 3 and size[2] == 1
     if images.shape[1:] != (size[:2] if grey else size):
         forms = f"(N, {', '.join(map(str, size))})"
-        if config.channels == 1:
+        if size[2] == 1:
             forms = f"(N, {size[0]}, {size[1]}) or {forms}"
         raise Refusal(f"images must be {forms} for the chip {config.name}, not {images.shape}")
     if not len(images):

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from model.contract import event
-from model.contract.choices import Rule
+from model.contract.choices import Coding, Rule
 from model.contract.config import ChipConfig
 from model.contract.stages import boundary
 from rtl.beat import map_beat
@@ -25,7 +25,7 @@ class Encode(wiring.Component):
     def __init__(self, config: ChipConfig) -> None:
         self.config = config
         self.boundary = boundary(config, "encode.events")
-        beat = map_beat(config, config.height, config.width, config.channels, config.pixel)
+        beat = map_beat(config, config.height, config.width, config.channels, config.event_value)
         super().__init__(
             {
                 "words": In(stream.Signature(event.WORD_BITS)),
@@ -47,7 +47,8 @@ class Encode(wiring.Component):
         out = self.events
         dropping = Signal()  # the abort mark of a drop goes in
         word, offered = Signal(event.WORD_BITS), Signal()
-        is_mark = word[event.MARK_AT]
+        # A window mark is for chips of several windows; here it is a malformed event.
+        is_mark = word[event.MARK_AT] & ~word[event.WINDOW_AT]
         x = word[event.X_AT :][: event.X_BITS]
         y = word[event.Y_AT :][: event.Y_BITS]
         channel = word[event.CHANNEL_AT :][: event.CHANNEL_BITS]
@@ -63,11 +64,12 @@ class Encode(wiring.Component):
         room = self._room(m, taken & is_mark)
         well_formed = Signal()
         m.d.comb += well_formed.eq(
-            (x < config.width)
+            ~word[event.MARK_AT]
+            & (x < config.width)
             & (y < config.height)
             & (channel < config.channels)
             & (time >= latest)
-            & (time < config.time_top)
+            & (time < config.time_top if config.coding is Coding.FIRST_SPIKE else 1)
             & room
         )
         learns = config.learning.rule is not Rule.NONE
@@ -113,7 +115,7 @@ class Encode(wiring.Component):
                     item.y.eq(y),
                     item.channel.eq(channel),
                     item.index.eq((y * config.width + x) * config.channels + channel),
-                    item.value.eq(config.time_top - time),
+                    item.value.eq(1 if config.coding is Coding.COUNT else config.time_top - time),
                     latest.eq(time),
                 ]
             with m.Else():

@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from model.contract.choices import Conv, Hidden, Readout
+from model.contract import event
+from model.contract.choices import Coding, Conv, Hidden, Readout
 from model.contract.config import ChipConfig
-from model.contract.event import Mark
+from model.contract.event import WINDOW, Event, Mark, pack_event, pack_mark
 from model.contract.refusal import Refusal
 from model.encode import admit, verdicts
 from model.sensor.image import image_events, sample_words
@@ -150,3 +151,67 @@ def test_an_image_of_another_chip_cannot_pass_unseen() -> None:
     image = np.full((3, 3, 1), 9, dtype=np.uint8)
     admitted = admit(small, sample_words(large, image, 0, False))
     assert (len(admitted.events), admitted.dropped, admitted.faulty) == (4, 5, True)
+
+
+# -- counts and windows -------------------------------------------------------------------------
+
+
+def counting(windows: int = 1, pixel_bits: int = 2) -> ChipConfig:
+    """A chip of two channels whose events count."""
+    return dataclasses.replace(
+        chip(2, 2), coding=Coding.COUNT, channels=2, windows=windows, pixel_bits=pixel_bits
+    )
+
+
+def test_a_count_is_so_many_events_of_one_and_stops_at_the_top() -> None:
+    counts = np.zeros((2, 2, 2), np.uint8)
+    counts[0, 1] = 2, 1
+    counts[1, 0, 1] = 9  # two bits: three events
+    admitted = admit(counting(), sample_words(counting(), counts, 0, False))
+    assert admitted.events.tolist() == [
+        *([1, 0, 0, 1], [1, 0, 1, 1], [0, 1, 1, 1]),  # the first of each pixel, then the second
+        *([1, 0, 0, 1], [0, 1, 1, 1]),
+        [0, 1, 1, 1],
+    ]
+    assert not admitted.faulty
+
+
+def test_counted_events_have_any_time_that_is_in_order() -> None:
+    times = [3, 255, 255, 254]
+    words = [pack_event(Event(0, 0, 1, time)) for time in times]
+    admitted = admit(counting(), [*words, pack_mark(Mark(0, False))])
+    assert admitted.events.tolist() == [[0, 0, 1, 1]] * 3
+    assert admitted.dropped == 1
+
+
+def test_windows_have_times_and_ends_of_their_own() -> None:
+    counts = np.zeros((2, 2, 6), np.uint8)
+    counts[0, 0] = 1, 0, 0, 0, 2, 1
+    words = sample_words(counting(windows=3), counts, 4, True)
+    assert [event.unpack(int(word)) for word in words] == [
+        *(Event(0, 0, 0, 0), WINDOW, WINDOW),
+        *(Event(0, 0, 0, 0), Event(0, 0, 1, 0), Event(0, 0, 0, 1), Mark(4, True)),
+    ]
+    admitted = admit(counting(windows=3), words)
+    assert admitted.ends == [1, 1, 4]
+    assert admitted.events[:, 2].tolist() == [0, 0, 1, 0]
+
+
+def test_times_begin_anew_in_a_window() -> None:
+    late, early = (pack_event(Event(0, 0, 0, time)) for time in (200, 0))
+    words = [late, pack_mark(WINDOW), early, pack_mark(Mark(0, False))]
+    assert admit(counting(windows=2), words).ends == [1, 2]
+
+
+@pytest.mark.parametrize("windows", [1, 2])
+def test_a_window_too_many_is_dropped(windows: int) -> None:
+    one, end = pack_event(Event(0, 0, 0, 0)), pack_mark(WINDOW)
+    admitted = admit(counting(windows), [one, *[end, one] * windows, pack_mark(Mark(0, False))])
+    assert admitted.dropped == 1
+    assert admitted.ends == [*range(1, windows), windows + 1]
+    assert admitted.faulty
+
+
+def test_a_sample_does_not_end_with_a_window() -> None:
+    with pytest.raises(Refusal, match="must end with a mark"):
+        admit(counting(windows=2), [pack_mark(WINDOW)])

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.chip import PlainChip
-from model.contract.choices import Activation, Conv, Gate, Hidden, Learning, Pooling, Readout, Rule
+from model.contract.choices import (
+    BANKS,
+    Activation,
+    Coding,
+    Conv,
+    Gate,
+    Hidden,
+    Learning,
+    Pooling,
+    Readout,
+    Rule,
+)
 from model.contract.config import ChipConfig
 from model.contract.noise import TAPS
 from model.contract.presets import preset
@@ -46,7 +57,7 @@ def case_of(config: ChipConfig, samples: int, seed: int = 0, wild: bool = False)
     if wild:
         for weights in state.weights.values():
             weights[:] = rng.integers(config.weight.low, config.weight.high + 1, weights.shape)
-    shape = (samples, config.height, config.width, config.channels)
+    shape = (samples, config.height, config.width, config.windows * config.channels)
     images = rng.integers(0, 256, shape) * (rng.random(shape) < rng.random((samples, 1, 1, 1)))
     return Case(
         config,
@@ -106,7 +117,7 @@ def convs(draw: st.DrawFn, height: int, width: int) -> tuple[Conv, int, int]:
         kernel_bits=draw(st.integers(2, 8)),
         feature_bits=draw(st.integers(1, 8)),
         inhibition=draw(st.none() | st.integers(1, 6)),
-        bank=draw(st.sampled_from(["gabor", "random"])),
+        bank=draw(st.sampled_from(BANKS)),
     )
     return stage, map_height // stage.pool, map_width // stage.pool
 
@@ -135,12 +146,15 @@ def configs(draw: st.DrawFn) -> ChipConfig:
         activation=st.sampled_from(Activation),
         spread=st.just(1),
     )
+    coding = draw(st.sampled_from(Coding)) if stages else Coding.FIRST_SPIKE
     return ChipConfig(
         name="drawn",
+        coding=coding,
+        windows=draw(st.integers(1, 3)) if len(stages) == 1 else 1,
         height=height,
         width=width,
         channels=draw(st.integers(1, 3)),
-        pixel_bits=draw(st.integers(1, 8)),
+        pixel_bits=draw(st.integers(1, 3 if coding is Coding.COUNT else 8)),
         conv=tuple(stages),
         hidden=tuple(draw(st.lists(hidden, min_size=1, max_size=2))),
         readout=Readout(classes, draw(st.integers(0, 14)), draw(rate_shifts)),

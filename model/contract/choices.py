@@ -20,7 +20,7 @@ class Rule(StrEnum):
 RULES = ("none", "shallow", "drtp", "drtp-scaled", "sdfa", "dfa")
 """Rules as commands and tables name them: all of `Rule`, and drtp scaled by the label's error."""
 
-BANKS = ("gabor", "random")
+BANKS = ("gabor", "gabor-opponent", "random")
 """Kernels that the kit draws itself; any other bank is the path of a file."""
 
 SETTINGS = {
@@ -32,6 +32,15 @@ SETTINGS = {
 
 Settings = dict[str, dict[str, Any]]
 """What a rule chooses: part ("hidden1", "hidden2", "readout", "learning") -> field -> value."""
+
+
+class Coding(StrEnum):
+    """What an event is worth."""
+
+    FIRST_SPIKE = (
+        "first_spike"  #: the earlier, the more: a pixel fires once, the brighter the sooner
+    )
+    COUNT = "count"  #: one, whenever it comes: potentials count the events of a window
 
 
 class Pooling(StrEnum):
@@ -68,7 +77,7 @@ class Conv:
     kernel_bits: int = 8  #: 2 makes kernels ternary: additions only
     feature_bits: int = 8
     inhibition: int | None = None  #: each kernel loses (sum of its place >> inhibition); or none
-    bank: str = "gabor"  #: "gabor", "random", or the path of an .npy file of (K, C, R, R) codes
+    bank: str = "gabor"  #: one of `BANKS`, or the path of an .npy file of (K, C, R, R) codes
     lanes: int | None = None  #: kernels a memory word; the chip's lanes unless chosen
     places: int = 1  #: places of the map that are worked on in a cycle, each in a bank of its own
 

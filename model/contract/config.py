@@ -12,11 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from model.contract import event
 from model.contract.choices import (
     BANKS,
     RULES,
     SETTINGS,
     Activation,
+    Coding,
     Conv,
     Hidden,
     Learning,
@@ -42,6 +44,8 @@ class ChipConfig:
     readout: Readout
     channels: int = 1
     pixel_bits: int = 8
+    coding: Coding = Coding.FIRST_SPIKE
+    windows: int = 1  #: of a sample, each with potentials of its own and its own features
     conv: tuple[Conv, ...] = ()
     learning: Learning = field(default_factory=Learning)
     weight_bits: int = 8
@@ -61,9 +65,14 @@ class ChipConfig:
         return Format(self.pixel_bits)
 
     @property
+    def event_value(self) -> Format:
+        """Format of what an event is worth."""
+        return self.pixel if self.coding is Coding.FIRST_SPIKE else Format(1)
+
+    @property
     def time_top(self) -> int:
-        """Time at which nothing fires any more: that of a pixel of zero."""
-        return self.pixel.high
+        """Time at which nothing fires any more: that of a pixel of zero; none for counted ones."""
+        return self.pixel.high if self.coding is Coding.FIRST_SPIKE else 1 << event.TIME_BITS
 
     @property
     def event_limit(self) -> int | None:
@@ -123,14 +132,15 @@ class ChipConfig:
     def conv_shapes(self) -> tuple[ConvShape, ...]:
         """One shape a convolution stage, in order."""
         shapes: list[ConvShape] = []
-        channels, height, width, value = self.channels, self.height, self.width, self.pixel
+        channels, height, width = self.channels, self.height, self.width
+        value, most = self.event_value, self.pixel.high  # of one event; of all events of a pixel
         for stage in self.conv:
             map_height = height + 2 * stage.padding - stage.size + 1
             map_width = width + 2 * stage.padding - stage.size + 1
             lanes = min(stage.lanes or self.lanes, stage.kernels)
             pitch = map_width + (stage.size - map_width) % stage.places
             kernel = Format(stage.kernel_bits, signed=True, symmetric=True)
-            potential = signed_format(channels * stage.size**2 * value.high * kernel.high)
+            potential = signed_format(channels * stage.size**2 * most * kernel.high)
             cell = stage.pool**2 if stage.pooling is Pooling.AVERAGE else 1
             shape = ConvShape(
                 name=f"conv{len(shapes) + 1}",
@@ -158,15 +168,20 @@ class ChipConfig:
             )
             shapes.append(shape)
             channels, height, width = stage.kernels, shape.out_height, shape.out_width
-            value = shape.feature
+            value, most = shape.feature, shape.feature.high
         return tuple(shapes)
+
+    @property
+    def features(self) -> int:
+        """Features of a sample, zero or not: those of all windows of the last convolution."""
+        return self.windows * self.conv_shapes[-1].features
 
     @cached_property
     def layer_shapes(self) -> tuple[LayerShape, ...]:
         """One shape a fully-connected layer: the hidden layers in order, then the readout."""
         shapes: list[LayerShape] = []
         if self.conv:
-            inputs, value = self.conv_shapes[-1].features, self.conv_shapes[-1].feature
+            inputs, value = self.features, self.conv_shapes[-1].feature
         else:
             inputs, value = self.height * self.width * self.channels, self.pixel
         sizes = [layer.neurons for layer in self.hidden] + [self.readout.classes]

@@ -7,7 +7,7 @@ share the entries of their kind: "conv.kernels" speaks of `[[conv]]`, whichever 
 from dataclasses import dataclass
 
 from model.contract import event, noise
-from model.contract.choices import Activation, Gate, Pooling, Rule
+from model.contract.choices import Activation, Coding, Gate, Pooling, Rule
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,19 @@ FIELDS: dict[str, Explanation] = {
     "channels": Explanation(
         "input channels", "1 for grey, 3 for colour", 1, 1 << event.CHANNEL_BITS
     ),
+    "coding": Explanation(
+        "what an event is worth: the more the earlier it comes, or one",
+        "first_spike for images, count for recordings of event cameras",
+        values=tuple(Coding),
+    ),
+    "windows": Explanation(
+        "parts of a sample, each convolved for itself, all their features learned together",
+        "1; as many as saccades for recordings of moving cameras",
+        1,
+        16,
+    ),
     "pixel_bits": Explanation(
-        "bits of an input value, of which 8-bit levels keep the upper ones",
+        "bits of an input value, of which 8-bit levels keep the upper ones; of a pixel's count",
         "8; fewer make events rarer and products narrower",
         1,
         event.TIME_BITS,

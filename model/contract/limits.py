@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from model.contract import noise
-from model.contract.choices import Rule
+from model.contract.choices import Coding, Rule
 from model.contract.fields import FIELDS
 from model.contract.refusal import shown
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_CODES = 1 << 26
 """Of all banks of a chip, and of a map before pooling: half a gigabyte in the model."""
 
-SIZES = ("height", "width", "channels", "pixel_bits", "weight_bits", "lanes")
+SIZES = ("height", "width", "channels", "pixel_bits", "windows", "weight_bits", "lanes")
 OTHERS_BOUND = ("conv.padding", "hidden.spread", "learning.density")
 """Fields whose upper end other choices set."""
 
@@ -79,6 +79,10 @@ def steps_out_of_range(schedule: tuple[int, ...]) -> Iterator[str]:
 
 
 def _stages(config: "ChipConfig") -> Iterator[str]:
+    if config.coding is Coding.COUNT and not config.conv:
+        yield "coding count belongs to chips with a convolution: it is potentials that count"
+    if config.windows > 1 and len(config.conv) != 1:
+        yield f"windows must be 1 unless there is one convolution, not {config.windows}"
     for number, stage in enumerate(config.conv):
         where, shape = f"conv{number + 1}", config.conv_shapes[number]
         yield from _outside(f"{where}.padding", stage.padding, 0, stage.size - 1)

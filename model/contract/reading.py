@@ -11,6 +11,7 @@ from typing import Any
 from model.contract.choices import (
     RULES,
     Activation,
+    Coding,
     Conv,
     Gate,
     Hidden,
@@ -77,6 +78,7 @@ _PARTS: dict[str, type] = {
     "learning": Learning,
 }
 _CHOICES: dict[str, type[StrEnum]] = {
+    "coding": Coding,
     "rule": Rule,
     "gate": Gate,
     "pooling": Pooling,

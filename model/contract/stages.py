@@ -86,7 +86,9 @@ def boundaries(config: ChipConfig) -> tuple[Boundary, ...]:
         )
     ]
     for conv in config.conv_shapes:
-        fields = (Field("index", index_format(conv.features)), Field("value", conv.feature))
+        # Windows go with a single convolution: others have one.
+        size = config.windows * conv.features
+        fields = (Field("index", index_format(size)), Field("value", conv.feature))
         found.append(Boundary(conv.name, "features", fields))
     for layer in config.layer_shapes:
         found.extend(_layer_boundaries(config, layer))

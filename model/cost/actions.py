@@ -157,7 +157,7 @@ def _conv(
     if saturates:
         mac.append(Use(Compare(potential + 1), 2))
     join = Add(pooled) if stage.pooling is Pooling.AVERAGE else Compare(pooled)
-    place = index_bits(shape.features)
+    place = index_bits(config.windows * shape.features)
     found: dict[str, Action] = {
         f"{name}.events": (
             Use(Add(event.X_BITS), 2),

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model.arith import Codes
-from model.contract.choices import Activation, Pooling
+from model.contract.choices import Activation, Coding, Pooling
 from model.contract.config import ChipConfig
+from model.contract.refusal import Refusal
 from model.state import State
 
 SOURCES = ("chip.c", "chip.h")
@@ -14,6 +15,8 @@ COLUMNS = 20  #: codes a line
 
 def files(config: ChipConfig, state: State) -> dict[str, str]:
     """File name -> text: compile `chip.c` with any C99 compiler, call `chip_classify`."""
+    if config.coding is Coding.COUNT or config.windows > 1:
+        raise Refusal(f"{config.name} takes recordings, which the C program does not read yet")
     found = {name: Path(__file__).with_name(name).read_text() for name in SOURCES}
     return {**found, "model.h": "\n".join(_model(config, state)) + "\n"}
 

@@ -88,14 +88,15 @@ def convolve(
     average: bool,
     shift: int,
     top: int,
+    counted: bool,
     features: Maps,
     tallies: Numbers,
 ) -> None:
     """Samples through a convolution stage: `accumulate` and `pool` of `model.conv`.
 
-    Parameters: `maps` (n, H, W, C); `inhibition`, 0 for none; `features` (n, out height,
-    out width, K), written; `tallies` (n, len(TALLIES)), written. Potentials have at most
-    `POTENTIAL_BITS`.
+    Parameters: `maps` (n, H, W, C); `inhibition`, 0 for none; `counted`, whether a code is so many
+    events of one instead of one event of so much; `features` (n, out height, out width, K),
+    written; `tallies` (n, len(TALLIES)), written. Potentials have at most `POTENTIAL_BITS`.
     """
     samples, height, width, channels = maps.shape
     rows, row = height + 2 * padding, width + 2 * padding
@@ -122,7 +123,7 @@ def convolve(
         events = positions = 0
         for y in range(height):
             to = (y + padding) * row + padding
-            seen, over = _pair(maps[sample, y], pairs, to, plane, covered)
+            seen, over = _pair(maps[sample, y], pairs, to, plane, covered, counted)
             filled[y + padding] = seen > 0
             events += seen
             first, last = max(0, y + padding - size + 1), min(map_height, y + padding + 1)
@@ -169,9 +170,9 @@ def convolve(
 
 @compiled(inline="always")
 def _pair(
-    line: Maps, pairs: NDArray[np.int16], to: int, plane: int, covered: Numbers
+    line: Maps, pairs: NDArray[np.int16], to: int, plane: int, covered: Numbers, counted: bool
 ) -> tuple[int, int]:
-    """Write a row of pixels; number of those that are not zero, and of windows across over them."""
+    """Write a row of pixels; number of their events, and of windows across over these."""
     seen = over = 0
     width, channels = line.shape
     for channel in range(channels):
@@ -180,8 +181,9 @@ def _pair(
             code = line[x, channel]
             pairs[at + _U(2) * x + _U(1)] = code
             pairs[at + _U(2) * x + _U(2)] = code
-            seen += code != 0
-            over += covered[x] if code != 0 else 0
+            many = np.int64(code if counted else code != 0)
+            seen += many
+            over += covered[x] * many
     return seen, over
 
 

@@ -18,7 +18,7 @@ def count_front(config: ChipConfig, counts: Counts, events: Codes, tallies: Code
 
     Parameters: `events` (n,) of each sample; `tallies` (n, convolution stages, `CONV_TALLIES`).
     """
-    samples = len(events)
+    samples, windows = len(events), len(events) * config.windows
     counts["encode"].update(events=int(events.sum()), samples=samples)
     for number, shape in enumerate(config.conv_shapes):
         tally = _named(CONV_TALLIES, tallies[:, number].sum(axis=0))
@@ -29,8 +29,8 @@ def count_front(config: ChipConfig, counts: Counts, events: Codes, tallies: Code
             tally,
             words=words,
             macs=positions * shape.kernels,
-            pool_words=samples * shape.map_height * shape.map_width * shape.groups,
-            forward_cycles=cycles + (samples - 1) * conv_cycles(shape, 0, 0),
+            pool_words=windows * shape.map_height * shape.map_width * shape.groups,
+            forward_cycles=cycles + (windows - 1) * conv_cycles(shape, 0, 0),
         )
 
 

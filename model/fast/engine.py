@@ -14,13 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from model import conv as plain
 from model.arith import Codes
 from model.chip import no_counts
-from model.contract.choices import Conv, Pooling, Rule
+from model.contract.choices import Coding, Conv, Pooling, Rule
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from model.contract.shapes import ConvShape
 from model.fast import conv, counts, layers, packing, trace
 from model.fast.conv import Maps, Taps
-from model.sensor.image import pixel_codes
+from model.sensor.image import pixel_codes, windows_apart
 from model.state import State
 from model.trace import Trace
 
@@ -150,8 +150,8 @@ class FastChip:
     def _parts(self, count: int) -> Iterator[slice]:
         """Slices of samples that go through the stages together; one, empty, of no samples."""
         config = self.config
-        sizes = [config.height * config.width * config.channels]
-        sizes += [shape.features for shape in config.conv_shapes]
+        sizes = [config.windows * config.height * config.width * config.channels]
+        sizes += [config.windows * shape.features for shape in config.conv_shapes]
         step = max(1, MAP_BYTES // max(sizes))
         if self.trace is not None:
             step = min(step, trace.samples_at_once(config))
@@ -168,16 +168,18 @@ class FastChip:
     def _convolve(self, images: Maps, taps: list[Taps]) -> tuple[list[Maps], Codes]:
         """Pixel codes and the features of every convolution stage, and what they cost."""
         config = self.config
-        maps = [np.ascontiguousarray(pixel_codes(config, images))]
-        tallies = np.zeros((len(config.conv), len(images), len(conv.TALLIES)), np.int64)
+        maps = [np.ascontiguousarray(windows_apart(config, pixel_codes(config, images)))]
+        windows = len(maps[0])
+        tallies = np.zeros((len(config.conv), windows, len(conv.TALLIES)), np.int64)
         for number, (stage, shape) in enumerate(zip(config.conv, config.conv_shapes, strict=True)):
+            counted = number == 0 and config.coding is Coding.COUNT
             features = np.empty(
-                (len(images), shape.out_height, shape.out_width, shape.kernels), np.uint8
+                (windows, shape.out_height, shape.out_width, shape.kernels), np.uint8
             )
             maps.append(features)
             if shape.potential.bits > conv.POTENTIAL_BITS:
                 kernels = self.state.banks[f"{shape.name}.kernels"]
-                _one_by_one(stage, shape, kernels, maps[-2], features, tallies[number])
+                _one_by_one(stage, shape, kernels, maps[-2], counted, features, tallies[number])
                 continue
             conv.convolve(
                 maps[-2],
@@ -189,16 +191,19 @@ class FastChip:
                 stage.pooling is Pooling.AVERAGE,
                 stage.shift,
                 shape.feature.high,
+                counted,
                 features,
                 tallies[number],
             )
         for features, shape, tally in zip(maps[1:], config.conv_shapes, tallies, strict=True):
             conv.note_waits(features, shape.lanes, len(shape.cell), shape.sums_first, tally)
-        return maps, tallies.swapaxes(0, 1)
+        together = (len(config.conv), len(images), config.windows, len(conv.TALLIES))
+        return maps, tallies.reshape(together).sum(axis=2).swapaxes(0, 1)
 
     def _items(self, maps: list[Maps], tallies: Codes) -> Features:
         """Items of the last maps: features in order of place, but events in order of time."""
-        places, codes, lengths = conv.listed(maps[-1], in_time=not self.config.conv)
+        last = maps[-1].reshape(len(tallies), -1)
+        places, codes, lengths = conv.listed(last, in_time=not self.config.conv)
         events = tallies[:, 0, 0] if self.config.conv else lengths
         return Features(places, codes, np.cumsum(lengths) - lengths, lengths, events, tallies)
 
@@ -233,19 +238,28 @@ class FastChip:
 
 
 def _one_by_one(
-    stage: Conv, shape: ConvShape, kernels: Codes, maps: Maps, features: Maps, tallies: Codes
+    stage: Conv,
+    shape: ConvShape,
+    kernels: Codes,
+    maps: Maps,
+    counts: bool,
+    features: Maps,
+    tallies: Codes,
 ) -> None:
     """The plain engine's convolution, where potentials have more bits than the loops sum."""
     for image, into, tally in zip(maps, features, tallies, strict=True):
         counted: Counter[str] = Counter()
         events = plain.feature_events(image.astype(np.int64))
+        if counts:
+            events = np.repeat(events, events[:, 3], axis=0)
+            events[:, 3] = 1
         into[:] = plain.convolve(stage, shape, kernels, events, counted)
         counted["positions"] = counted["macs"] // shape.kernels
         tally[:] = [counted[name] for name in conv.TALLIES]
 
 
 def _check_images(config: ChipConfig, images: Maps) -> None:
-    expected = (config.height, config.width, config.channels)
+    expected = (config.height, config.width, config.windows * config.channels)
     if images.dtype != np.uint8 or images.shape[1:] != expected:
         raise Refusal(
             f"{config.name} takes images of shape {expected} and type uint8, not "

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arith import Codes
+from model.contract.choices import Coding
 from model.contract.config import ChipConfig
 from model.contract.result import LEARNED_AT
 from model.contract.shapes import LayerShape
@@ -43,13 +44,32 @@ def records(config: ChipConfig, memory: Memory, samples: int, kept: bool) -> Rec
 
 def note_maps(config: ChipConfig, trace: Trace, maps: list[Maps]) -> None:
     """Note the events and the features of every convolution stage."""
+    samples = len(maps[0]) // config.windows
     places, codes, lengths = conv.listed(maps[0], in_time=True)
+    if config.coding is Coding.COUNT:
+        places, codes, lengths = _one_by_one(places, codes, lengths)
     y, rest = np.divmod(places, config.width * config.channels)
     x, channel = np.divmod(rest, config.channels)
+    lengths = lengths.reshape(samples, -1).sum(axis=1)
     trace.extend("encode.events", np.stack([x, y, channel, codes], axis=1), lengths)
     for shape, features in zip(config.conv_shapes, maps[1:], strict=True):
-        places, codes, lengths = conv.listed(features, in_time=False)
+        places, codes, lengths = conv.listed(features.reshape(samples, -1), in_time=False)
         trace.extend(f"{shape.name}.features", np.stack([places, codes], axis=1), lengths)
+
+
+def _one_by_one(
+    places: NDArray[np.int32], codes: NDArray[np.uint8], lengths: Codes
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], Codes]:
+    """Counts as events of one: all pixels' first ones, then their second ones, and so on."""
+    window = np.repeat(np.arange(len(lengths)), lengths)
+    again = np.concatenate([np.arange(code) for code in codes]) if len(codes) else codes
+    window, places = np.repeat(window, codes), np.repeat(places, codes)
+    order = np.lexsort((places, again, window))
+    return (
+        places[order],
+        np.ones(len(places), np.uint8),
+        np.bincount(window, minlength=len(lengths)),
+    )
 
 
 def note_layers(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes
 from model.contract import noise
-from model.contract.choices import RULES, Activation, Gate, Pooling, Rule
+from model.contract.choices import RULES, Activation, Coding, Gate, Pooling, Rule
 from model.contract.config import ChipConfig
 from model.contract.formats import Rounding
 from model.contract.refusal import Refusal
@@ -22,7 +22,7 @@ from model.fast.engine import FastChip
 from model.float_chip import loops
 from model.float_chip.loops import Floats, Layers, Maps, Memory, Rules, Samples
 from model.lfsr import neuron_masks
-from model.sensor.image import pixel_codes
+from model.sensor.image import pixel_codes, windows_apart
 from model.state import State, fresh
 
 ALGORITHMS = ("bp", *(rule for rule in RULES if rule != "none"))
@@ -188,11 +188,13 @@ class FloatChip:
         if self.kept.pixels:
             maps = pixel_codes(config, images).astype(np.float32)
         else:
-            maps = (images * 2.0 ** (config.pixel_bits - 8)).astype(np.float32)
+            bits = 8 if config.coding is Coding.COUNT else config.pixel_bits
+            maps = (images * 2.0 ** (bits - 8)).astype(np.float32)
+        maps = windows_apart(config, maps)
         for stage, shape in zip(config.conv, config.conv_shapes, strict=True):
             kernels = self._state.banks[f"{shape.name}.kernels"].transpose(1, 2, 3, 0)
             features = np.empty(
-                (len(images), shape.out_height, shape.out_width, shape.kernels), np.float32
+                (len(maps), shape.out_height, shape.out_width, shape.kernels), np.float32
             )
             loops.convolve(
                 maps,
@@ -206,7 +208,7 @@ class FloatChip:
                 features,
             )
             maps = features
-        return maps
+        return maps.reshape(len(images), -1, *maps.shape[2:])
 
 
 def _listed(maps: Maps) -> tuple[NDArray[np.int32], Maps, Codes]:

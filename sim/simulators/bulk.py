@@ -8,7 +8,7 @@ import numpy as np
 
 from model.arith import Codes, Words
 from model.contract.config import ChipConfig
-from model.contract.event import MARK_AT
+from model.contract.event import ends_sample
 from model.contract.stages import HEAD_BITS, Boundary, boundaries
 from model.contract.timing import sample_cycles
 from model.state import State
@@ -80,7 +80,7 @@ class BulkChip(HostChip):
 
     def run(self, words: Words, train: int, seed: int = 0) -> Passed:
         """As `observe`, but what the chip holds stays unread, and its counters count on."""
-        ends = np.flatnonzero(words >> MARK_AT) + 1
+        ends = np.flatnonzero(ends_sample(words)) + 1
         cut = int(ends[train - 1]) if train else 0
         started = time.perf_counter()
         cycles_train = self._feed(words[:cut], [seed, 0])

@@ -16,7 +16,7 @@ from model.banks import from_chunks, from_words, to_chunks, to_words
 from model.contract.artifact import write_json, write_text
 from model.contract.config import ChipConfig
 from model.contract.counters import counters
-from model.contract.event import MARK_AT
+from model.contract.event import ends_sample
 from model.contract.refusal import Refusal
 from model.contract.registers import learning_layers
 from model.contract.stages import boundaries
@@ -98,7 +98,7 @@ def _job(
     config: ChipConfig, words: Words, train: int, state: State, stalls: float, seed: int
 ) -> dict[str, Any]:
     """What the bench is to do, as plain values."""
-    ends = np.flatnonzero(words >> MARK_AT) + 1
+    ends = np.flatnonzero(ends_sample(words)) + 1
     samples = [part.tolist() for part in np.split(words, ends) if len(part)]
     return {
         "config": int(config.sha256[:8], 16),
