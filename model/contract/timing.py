@@ -6,6 +6,7 @@ measure them, and the counters of kind `WORK` carry them.
 
 from collections.abc import Sequence
 
+from model.contract.choices import Coding
 from model.contract.config import ChipConfig
 from model.contract.shapes import ConvShape, LayerShape
 from model.contract.stages import stage_names
@@ -79,12 +80,14 @@ def learn_cycles(active: bool, reads: int, writes: int) -> int:
 def sample_cycles(config: ChipConfig) -> int:
     """Cycles of work of the greatest sample that is no repetition, in all stages together.
 
-    Every pixel fires, every feature and activation is not zero, every group learns.
+    Every pixel fires, as often as it can be counted, every feature and activation is not zero,
+    every group learns.
     """
     work = 0
+    most = config.pixel.high if config.coding is Coding.COUNT else 1
     for shape in config.conv_shapes:
-        events = shape.height * shape.width * shape.channels
-        work += conv_cycles(shape, events, waits=shape.features)
+        events = shape.height * shape.width * shape.channels * most
+        work += config.windows * conv_cycles(shape, events, waits=shape.features)
     for layer in config.layer_shapes:
         words = layer.inputs * layer.groups
         work += forward_cycles(layer, layer.inputs) + learn_cycles(True, words, words)
