@@ -123,8 +123,8 @@ MISREAD: list[tuple[dict[str, Any], str]] = [
     (
         TABLE | {"hight": 3},
         "the configuration has no field 'hight'; it has name, height, width, "
-        "hidden, readout, channels, pixel_bits, conv, learning, weight_bits, lanes, counters, "
-        "rules; did you mean 'height'?",
+        "hidden, readout, channels, pixel_bits, coding, windows, conv, learning, weight_bits, "
+        "lanes, counters, rules; did you mean 'height'?",
     ),
     (
         {"name": "a"},

@@ -4,6 +4,7 @@ It takes images instead of event words. Each pixel is one event, so no sum satur
 of events matters only to learning layers that events reach directly.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -202,7 +203,7 @@ class FastChip:
 
     def _items(self, maps: list[Maps], tallies: Codes) -> Features:
         """Items of the last maps: features in order of place, but events in order of time."""
-        last = maps[-1].reshape(len(tallies), -1)
+        last = maps[-1].reshape(len(tallies), self.config.windows * math.prod(maps[-1].shape[1:]))
         places, codes, lengths = conv.listed(last, in_time=not self.config.conv)
         events = tallies[:, 0, 0] if self.config.conv else lengths
         return Features(places, codes, np.cumsum(lengths) - lengths, lengths, events, tallies)

@@ -50,10 +50,11 @@ def note_maps(config: ChipConfig, trace: Trace, maps: list[Maps]) -> None:
         places, codes, lengths = _one_by_one(places, codes, lengths)
     y, rest = np.divmod(places, config.width * config.channels)
     x, channel = np.divmod(rest, config.channels)
-    lengths = lengths.reshape(samples, -1).sum(axis=1)
+    lengths = lengths.reshape(samples, config.windows).sum(axis=1)
     trace.extend("encode.events", np.stack([x, y, channel, codes], axis=1), lengths)
     for shape, features in zip(config.conv_shapes, maps[1:], strict=True):
-        places, codes, lengths = conv.listed(features.reshape(samples, -1), in_time=False)
+        together = features.reshape(samples, config.windows * shape.features)
+        places, codes, lengths = conv.listed(together, in_time=False)
         trace.extend(f"{shape.name}.features", np.stack([places, codes], axis=1), lengths)
 
 

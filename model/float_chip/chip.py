@@ -208,7 +208,7 @@ class FloatChip:
                 features,
             )
             maps = features
-        return maps.reshape(len(images), -1, *maps.shape[2:])
+        return maps.reshape(len(images), config.windows * maps.shape[1], *maps.shape[2:])
 
 
 def _listed(maps: Maps) -> tuple[NDArray[np.int32], Maps, Codes]:
