@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from model.contract.refusal import Refusal
-from model.data import EVENT, load, read_recording
+from model.data import EVENT, View, load, load_folder, read_recording
 from sim.trust.aedat4 import recording
+
+REAL = Path(__file__).parent / "data" / "nmnist"
 
 Published = Callable[[str], Path]
 
@@ -148,5 +151,86 @@ def test_missing_recording_is_refused(tmp_path: Path) -> None:
 
 def test_recording_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert message(tmp_path / "film.mp4") == (
-        f"{tmp_path}/film.mp4 is no recording this kit reads; give a .bin or .aedat4 file"
+        f"{tmp_path}/film.mp4 is no recording this kit reads; give a .bin, .aedat4 or .npz file"
     )
+
+
+# -- sets of recordings -------------------------------------------------------------------------
+
+
+def made(*rows: tuple[int, int, int, int]) -> bytes:
+    """A .bin of events (x, y, t, p)."""
+    return b"".join(bytes([x, y, p << 7 | t >> 16, t >> 8 & 255, t & 255]) for x, y, t, p in rows)
+
+
+def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_a_set_laid_out_as_nmnist_is(tmp_path: Path) -> None:
+    zero, four = ((REAL / f).read_bytes() for f in ("00002_label0.bin", "sample_nmnist_label4.bin"))
+    files = {"N/Train/0/00002.bin": zero, "N/Train/4/1.bin": four, "N/Test/4/2.bin": four}
+    data = load(str(lay_out(tmp_path, files)))
+    assert data.classes == 2
+    assert data.y_train.tolist() == [0, 1]
+    assert data.x_train.shape == (2, 34, 34, 6)
+    assert data.x_train.sum(axis=(1, 2, 3)).tolist() == [5028, 4325]
+    events = read_recording(REAL / "00002_label0.bin")
+    first = events[events["t"] - events["t"][0] < 105_000]
+    counts = np.zeros((34, 34, 2), int)
+    np.add.at(counts, (first["y"], first["x"], first["p"]), 1)
+    np.testing.assert_array_equal(data.x_train[0, :, :, :2], counts)
+
+
+def test_a_view_scales_filters_merges_cuts_and_splits(tmp_path: Path) -> None:
+    rows = [(4, 4, 1000, 1), (5, 5, 1400, 0), (5, 4, 2000, 1), (0, 0, 2500, 1), (8, 8, 9000, 0)]
+    files = {f"{label}/{n}.bin": made(*rows) for label in "ab" for n in "01"}
+    view = View(window_us=1000, windows=2, size=(3, 3), scale=2, refractory_us=500, merged=True)
+    data = load_folder(lay_out(tmp_path, files), None, 0, view)
+    # Recorded are 5 x 5 pixels of two by two; the middle 3 x 3 are kept; (5, 5) comes too soon.
+    wanted = np.zeros((3, 3, 2), int)
+    wanted[1, 1] = 1, 1
+    assert data.x_train[0].tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize("structured", [False, True])
+def test_npz_recordings(tmp_path: Path, structured: bool) -> None:
+    path = tmp_path / "one.npz"
+    fields = {"x": [3, 4], "y": [5, 6], "t": [10, 12], "p": [1, 0]}
+    if structured:
+        rows = np.array(list(zip(*fields.values(), strict=True)), np.dtype("i4,i4,i8,i1"))
+        rows.dtype.names = tuple("xytp")
+        np.savez(path, events=rows)
+    else:
+        np.savez(path, **fields)
+    assert read_recording(path).tolist() == [(3, 5, 10, 1), (4, 6, 12, 0)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"x": [1], "y": [1], "t": [1]}, "lacks one of the arrays x, y, t, p; save all four"),
+        ({"x": [1.0], "y": [1], "t": [1], "p": [1]}, ": x, y, t and p must be (N,) integers; "),
+        ({"x": [1], "y": [1], "t": [1, 2], "p": [1]}, ": x, y, t and p are not of one length; "),
+        ({"x": [1, 1], "y": [1, -1], "t": [1, 2], "p": [1, 1]}, ": y of event 1 is -1, not 0 to "),
+        ({"x": [1], "y": [1], "t": [1], "p": [2]}, ": p of event 0 is 2, not 0 to 1"),
+    ],
+)
+def test_other_npz_are_refused(tmp_path: Path, fields: dict[str, Any], said: str) -> None:
+    np.savez(tmp_path / "bad.npz", **fields)
+    assert said in message(tmp_path / "bad.npz")
+
+
+def test_a_bad_recording_of_a_set_is_named(tmp_path: Path) -> None:
+    files = {f"{label}/{n}.bin": made((1, 1, 0, 1)) for label in "ab" for n in "01"}
+    files["b/1.bin"] += b"x"
+    with pytest.raises(Refusal, match=r"b/1.bin holds 6 bytes, no multiple of 5"):
+        load(str(lay_out(tmp_path, files)))
+
+
+def test_a_view_out_of_range_is_refused() -> None:
+    with pytest.raises(Refusal, match="scale must be at least 1, not 0"):
+        View(scale=0)

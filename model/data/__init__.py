@@ -17,12 +17,12 @@ from model.data.dataset import Dataset
 from model.data.digits import load_digits
 from model.data.download import get
 from model.data.idx import load_idx
-from model.data.images import load_cifar10_jpeg, load_images
+from model.data.images import load_cifar10_jpeg, load_folder
 from model.data.npz import load_npz
-from model.data.recordings import read_recording
+from model.data.recordings import View, read_recording
 from model.sensor.aedat4 import EVENT
 
-__all__ = ["EVENT", "NAMES", "Dataset", "get", "load", "read_recording"]
+__all__ = ["EVENT", "NAMES", "Dataset", "View", "get", "load", "load_folder", "read_recording"]
 
 WITH_TEST: dict[str, Callable[[Path | None], Dataset]] = {
     "mnist": partial(load_idx, "mnist"),
@@ -57,7 +57,7 @@ def load(
     ----------
     name_or_path
         One of `NAMES` (the emulated ones are counts of events: `model.data.emulated`); or a .npz
-        file; or a folder or tar file of images in class folders. A name
+        file; or a folder or tar file of images or of recordings in class folders. A name
         wins over a path of the same spelling: write `./mnist` for the path.
     data_dir
         Where to look first for the files of a named set (then $DRTP_DATA_DIR, `./data`, the
@@ -97,7 +97,7 @@ def load(
     if not path.is_dir() and not path.is_file():
         raise Refusal(f"{path} is no regular file; copy its content into one")
     if path.is_dir() or is_archive(path):
-        return load_images(path, test_fraction, seed)
+        return load_folder(path, test_fraction, seed)
     if path.suffix == ".npz":
         return load_npz(path, test_fraction, seed)
     raise Refusal(

@@ -17,6 +17,7 @@ from model.data.archive import read_archive
 from model.data.dataset import Dataset
 from model.data.memory import check_fits
 from model.data.places import find, read
+from model.data.recordings import SUFFIXES, View, count_recordings
 from model.data.split import stratified_split
 from model.data.sums import check_sum
 
@@ -56,8 +57,10 @@ def load_cifar10_jpeg(data_dir: Path | None) -> Dataset:
     return _dataset("cifar10-jpeg", files, None, 0)
 
 
-def load_images(path: Path, test_fraction: float | None, seed: int) -> Dataset:
-    """Load a user's folder or tar file of images.
+def load_folder(
+    path: Path, test_fraction: float | None, seed: int, view: View | None = None
+) -> Dataset:
+    """Load a user's folder or tar file of images, or of recordings (`model.data.recordings`).
 
     Laid out as `train/<class>/<image>` and `test/<class>/<image>`; or as `<class>/<image>`, then a
     stratified share is held out. Classes are numbered by the alphabet, or by number where all
@@ -69,16 +72,17 @@ def load_images(path: Path, test_fraction: float | None, seed: int) -> Dataset:
 
     Raises `Refusal` where the layout is another, or for the first image that cannot be read.
     """
-    return _dataset(str(path), read_files(path), test_fraction, seed)
+    return _dataset(str(path), read_files(path), test_fraction, seed, view)
 
 
 def read_files(path: Path) -> Files:
     """Return the content of all files in class folders, in the order of their paths."""
     files = _in_folder(path) if path.is_dir() else read_archive(path)
     files = {name: files[name] for name in files if name.parts and not _hidden(name)}
+    files = {_lowered(name): files[name] for name in files}
     tops = {name.parts[0] for name in files}
     if len(tops) == 1 and not tops & PARTS:  # packed together with the folder that holds it all
-        files = {PurePosixPath(*name.parts[1:]): files[name] for name in files if name.parts[1:]}
+        files = {_lowered(PurePosixPath(*n.parts[1:])): files[n] for n in files if n.parts[1:]}
     return {name: files[name] for name in sorted(files) if len(name.parts) > 1}
 
 
@@ -87,17 +91,28 @@ def _in_folder(path: Path) -> Files:
     return {PurePosixPath(name): read(path / name) for name in names}
 
 
+def _lowered(path: PurePosixPath) -> PurePosixPath:
+    """N-MNIST calls its parts Train and Test."""
+    top, *rest = path.parts
+    return PurePosixPath(top.lower(), *rest) if top.lower() in PARTS else path
+
+
 def _hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _dataset(name: str, files: Files, test_fraction: float | None, seed: int) -> Dataset:
+def _dataset(
+    name: str, files: Files, test_fraction: float | None, seed: int, view: View | None = None
+) -> Dataset:
     brings_test = _brings_test(name, files)
     if brings_test and test_fraction is not None:
         raise Refusal(f"{name} brings its own test samples; leave the test fraction out")
     numbers = _numbers(files)
     order = _in_turn(files, numbers)
-    x, note = _decode(name, order, files)
+    if all(path.suffix in SUFFIXES for path in order):
+        x, note = count_recordings(name, order, files, view or View()), ""
+    else:
+        x, note = _decode(name, order, files)
     y = np.array([numbers[path.parent.name] for path in order])
     if brings_test:
         of_test = np.array([path.parts[0] == "test" for path in order])
