@@ -18,16 +18,15 @@ ERROR_BEAT = data.StructLayout({"code": ERROR.span})
 
 
 def mark_layout(config: ChipConfig) -> data.StructLayout:
-    """The mark of a sample inside the chip."""
-    return data.StructLayout(
-        {
-            "label": index_bits(config.readout.classes),
-            "learn": 1,
-            "rate": index_bits(config.rate_steps),
-            "faulty": 1,
-            "abort": 1,
-        }
-    )
+    """The mark of a sample inside the chip; `window` where one ends that the sample outlives."""
+    fields = {
+        "label": index_bits(config.readout.classes),
+        "learn": 1,
+        "rate": index_bits(config.rate_steps),
+        "faulty": 1,
+        "abort": 1,
+    }
+    return data.StructLayout(fields | ({"window": 1} if config.windows > 1 else {}))
 
 
 def _beat(config: ChipConfig, item: dict[str, int | range]) -> data.StructLayout:
@@ -41,16 +40,16 @@ def item_beat(config: ChipConfig, size: int, value: Format) -> data.StructLayout
 
 
 def map_beat(
-    config: ChipConfig, height: int, width: int, channels: int, value: Format
+    config: ChipConfig, height: int, width: int, channels: int, value: Format, windows: int = 1
 ) -> data.StructLayout:
-    """Items of an (H, W, C) map: coordinates, the same as a flat index, value."""
+    """Items of an (H, W, C) map: coordinates, the same as a flat index of all windows, value."""
     return _beat(
         config,
         {
             "x": index_bits(width),
             "y": index_bits(height),
             "channel": index_bits(channels),
-            "index": index_bits(height * width * channels),
+            "index": index_bits(windows * height * width * channels),
             "value": value.span,
         },
     )

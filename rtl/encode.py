@@ -1,6 +1,6 @@
 """The guard at the chip's door: words to well-formed events. Twin: `model/encode.py`."""
 
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -47,7 +47,6 @@ class Encode(wiring.Component):
         out = self.events
         dropping = Signal()  # the abort mark of a drop goes in
         word, offered = Signal(event.WORD_BITS), Signal()
-        # A window mark is for chips of several windows; here it is a malformed event.
         is_mark = word[event.MARK_AT] & ~word[event.WINDOW_AT]
         x = word[event.X_AT :][: event.X_BITS]
         y = word[event.Y_AT :][: event.Y_BITS]
@@ -62,6 +61,7 @@ class Encode(wiring.Component):
         open_sample = Signal()
         taken = Signal()
         room = self._room(m, taken & is_mark)
+        window = self._window(m, word, taken)
         well_formed = Signal()
         m.d.comb += well_formed.eq(
             ~word[event.MARK_AT]
@@ -82,7 +82,7 @@ class Encode(wiring.Component):
             free.eq(~out.valid | out.ready),
             self.words.ready.eq(free & ~dropping),
             taken.eq(offered & free),
-            self.dropped.eq(taken & ~is_mark & ~well_formed),
+            self.dropped.eq(taken & ~is_mark & ~well_formed & ~window),
             self.refused.eq(taken & is_mark & asked & ~known),
             self.busy.eq(open_sample | out.valid | dropping),
             self.count.events.eq(taken & ~is_mark & well_formed),
@@ -96,9 +96,9 @@ class Encode(wiring.Component):
         with m.Elif(free):
             m.d.sync += dropping.eq(0)
         with m.If(free):
-            m.d.sync += out.valid.eq(offered & (is_mark | well_formed))
+            m.d.sync += out.valid.eq(offered & (is_mark | window | well_formed))
         with m.If(taken):
-            m.d.sync += [out.payload.end.eq(is_mark), open_sample.eq(~is_mark)]
+            m.d.sync += [out.payload.end.eq(is_mark | window), open_sample.eq(~is_mark)]
             with m.If(is_mark):
                 m.d.sync += [
                     mark.label.eq(label),
@@ -106,6 +106,7 @@ class Encode(wiring.Component):
                     mark.rate.eq(rate),
                     mark.faulty.eq(faulty | self.refused),
                     mark.abort.eq(abort),
+                    *([mark.window.eq(0)] if config.windows > 1 else []),
                     faulty.eq(0),
                     latest.eq(0),
                 ]
@@ -118,6 +119,10 @@ class Encode(wiring.Component):
                     item.value.eq(1 if config.coding is Coding.COUNT else config.time_top - time),
                     latest.eq(time),
                 ]
+            with m.Elif(window):
+                m.d.sync += latest.eq(0)
+                if config.windows > 1:
+                    m.d.sync += [mark.as_value().eq(0), mark.window.eq(1)]
             with m.Else():
                 m.d.sync += faulty.eq(1)
         fields = self.boundary.fields
@@ -128,8 +133,22 @@ class Encode(wiring.Component):
             else Cat(part, Signal(field.code.bits - len(part)))
             for part, field in zip(parts, fields, strict=True)
         ]
-        m.d.comb += self.monitor_events.eq(Cat(out.valid & out.ready, out.payload.end, *sized))
+        ends_window = out.payload.end & mark.window if config.windows > 1 else Const(0, 1)
+        shown = out.valid & out.ready & ~ends_window  # a window's end is no row
+        m.d.comb += self.monitor_events.eq(Cat(shown, out.payload.end, *sized))
         return m
+
+    def _window(self, m: Module, word: Value, taken: Value) -> Value:
+        """Whether a word ends a window that the sample outlives; one is left for its mark."""
+        last = self.config.windows - 1
+        ended, fits = Signal(range(last + 1)), Signal()
+        is_window = word[event.MARK_AT] & word[event.WINDOW_AT]
+        m.d.comb += fits.eq(is_window & (ended != last))
+        with m.If(taken & fits):
+            m.d.sync += ended.eq(ended + 1)
+        with m.Elif(taken & word[event.MARK_AT] & ~is_window):
+            m.d.sync += ended.eq(0)
+        return fits
 
     def _room(self, m: Module, ended: Value) -> ValueLike:
         """Whether the sample may have one more event: only a queue that events fill has a limit."""

@@ -183,7 +183,8 @@ class Pool(wiring.Component):
         self.config, self.stage = config, config.conv[number]
         self.shape = shape = config.conv_shapes[number]
         self.inhibit = Inhibit(config, number)
-        features = map_beat(config, shape.out_height, shape.out_width, shape.kernels, shape.feature)
+        size = shape.out_height, shape.out_width, shape.kernels
+        features = map_beat(config, *size, shape.feature, config.windows)
         words = {
             f"word_{bank}": In(shape.lanes * shape.potential.bits) for bank in range(shape.places)
         }
@@ -302,11 +303,16 @@ class Pool(wiring.Component):
         ]
         with m.If(~sending & self.mark_valid & ~under_way):
             m.d.comb += [
-                features.valid.eq(1),
+                features.valid.eq(~self._window),
                 features.payload.end.eq(1),
                 features.payload.body.mark.eq(self.mark),
-                self.done.eq(features.ready),
+                self.done.eq(features.ready | self._window),
             ]
+
+    @property
+    def _window(self) -> Value:
+        """Whether the mark ends a window alone: it stays here, the next one's features follow."""
+        return self.mark.window if self.config.windows > 1 else Const(0, 1)
 
     def _quantise(
         self, m: Module, cell: list[Signal], load: Signal, codes: Signal, clips: Signal
@@ -327,7 +333,7 @@ class Pool(wiring.Component):
         shape, item = self.shape, self.features.payload.body.item
         m.submodules.walk = walk = Walk(shape.out_height, shape.out_width, shape.groups)
         x, y = Signal.like(walk.at_1, name="x"), Signal.like(walk.at_0, name="y")
-        index = Signal(index_bits(shape.features), name="index")
+        index = Signal(index_bits(self.config.windows * shape.features), name="index")
         base, channel = Signal.like(index, name="base"), Signal.like(item.channel, name="channel")
         last_useful = shape.kernels - (shape.groups - 1) * shape.lanes
         m.d.comb += walk.step.eq(load)
@@ -341,7 +347,7 @@ class Pool(wiring.Component):
                     choose([Const(n * shape.lanes) for n in range(shape.groups)], walk.at_2)
                 ),
             ]
-            with m.If(walk.last):
+            with m.If(walk.last & ~self._window):
                 m.d.sync += index.eq(0)
         with m.If(sending):
             m.d.comb += [

@@ -1,7 +1,8 @@
 """Chips by name, and how each learns under each rule.
 
 Shifts, thresholds, densities and gates were chosen on training images alone: on the last 10,000 of
-MNIST's for the 28 x 28 chips, on a quarter held out of the training part for the digits.
+MNIST's for the 28 x 28 chips, of its emulated recordings for the 34 x 34 ones, on a quarter held
+out of the training part for the digits.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from typing import Any
 from model.contract.choices import (
     RULES,
     Activation,
+    Coding,
     Conv,
     Gate,
     Hidden,
@@ -262,6 +264,22 @@ def _conv_cifar(name: str, kernels: tuple[int, int], neurons: int) -> ChipConfig
     )
 
 
+def _nmnist(name: str, windows: int) -> ChipConfig:
+    """Recordings of N-MNIST's camera: a window a saccade, darker against brighter, counted."""
+    return ChipConfig(
+        name=name,
+        height=34,
+        width=34,
+        channels=2,
+        pixel_bits=4,
+        coding=Coding.COUNT,
+        windows=windows,
+        conv=(Conv(kernels=10, size=5, pool=5, shift=6, inhibition=2, bank="gabor-opponent"),),
+        hidden=(Hidden(neurons=128, shift=3, rate_shift=6, threshold=1 << 10),),
+        readout=Readout(classes=10, shift=10, rate_shift=13),
+    )
+
+
 PRESETS: dict[str, Callable[[], ChipConfig]] = {
     "tiny": tiny,
     "digits": digits,
@@ -280,6 +298,8 @@ PRESETS: dict[str, Callable[[], ChipConfig]] = {
     "fc2-narrow": lambda: _fully_connected("fc2-narrow", 60, layers=2),
     "conv-mnist": conv_mnist,
     "conv-cifar": lambda: _conv_cifar("conv-cifar", (64, 256), 1000),
+    "nmnist": lambda: _nmnist("nmnist", windows=1),
+    "nmnist-3": lambda: _nmnist("nmnist-3", windows=3),
     "conv-cifar-narrow": lambda: _conv_cifar("conv-cifar-narrow", (8, 20), 40),
 }
 

@@ -68,8 +68,9 @@ def index_bits(size: int) -> int:
 
 
 def mark_bits(config: ChipConfig) -> int:
-    """Bits of a mark inside the chip: label, learn, rate step, faulty, abort."""
-    return index_bits(config.readout.classes) + 1 + index_bits(config.rate_steps) + 2
+    """Bits of a mark inside the chip: label, learn, rate step, faulty, abort, and the window's."""
+    flags = 4 if config.windows > 1 else 3
+    return index_bits(config.readout.classes) + index_bits(config.rate_steps) + flags
 
 
 def queue_depth(shape: LayerShape) -> int:
