@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.contract.event import ABORT, Event, Mark, pack_event, pack_mark, unpack
+from model.contract.event import ABORT, WINDOW, Event, Mark, pack_event, pack_mark, unpack
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,9 @@ from model.contract.event import ABORT, Event, Mark, pack_event, pack_mark, unpa
         (0x80000FFF, Mark(255, True, 7)),
         (0x80000602, Mark(2, False, 3)),
         (0x80001000, ABORT),
-        (0x80003FFF, Mark(255, True, 7, abort=True)),
+        (0x80001FFF, Mark(255, True, 7, abort=True)),
+        (0x80002000, WINDOW),
+        (0x80003FFF, Mark(255, True, 7, abort=True, window=True)),
     ],
 )
 def test_fields_lie_where_the_table_says(word: int, meaning: Event | Mark) -> None:
