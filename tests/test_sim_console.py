@@ -8,6 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from platformdirs import user_cache_path
 
 import model
 
@@ -80,9 +81,10 @@ RUNS = (
 
 
 def run(folder: Path, *command: str | Path) -> str:
-    """Run a program in a folder, in which its caches are, too."""
+    """Run a program in a folder, its caches there too, but for what Yosys compiles of itself."""
     surroundings = {name: os.environ[name] for name in os.environ if "PYTHON" not in name}
     surroundings.pop("DRTP_BUILD_DIR", None)
+    surroundings.setdefault("YOWASP_CACHE_DIR", str(user_cache_path("YoWASP", appauthor=False)))
     done = subprocess.run(
         list(map(str, command)),
         cwd=folder,
