@@ -66,6 +66,10 @@ def train(
     data: Data = None,
     data_dir: DataDir = None,
     test_fraction: TestFraction = None,
+    validation_fraction: Annotated[
+        float | None,
+        typer.Option(help="Share of the training samples kept back, tested after each epoch."),
+    ] = None,
     limit: Limit = None,
     epochs: Epochs = 5,
     seed: Seed = 0,
@@ -77,6 +81,9 @@ def train(
     """Train a chip on real data, then test it on held-out data."""
     from model.data import load
     from model.network import ChipModel, drawn
+    from model.study.confusion import Confusion
+    from model.study.experiment import held_back
+    from model.study.health import equal_samples, health
 
     with speaking_plainly():
         if resume and out is None:
@@ -90,14 +97,23 @@ def train(
         data = data or data_for(chip.config)
         samples = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
         kept = drawn(len(samples.x_train), limit, seed)
+        kept, held = held_back(samples.y_train, kept, validation_fraction, seed)
+        x_train, y_train = samples.x_train[kept], samples.y_train[kept]
+        curve: list[float] = []
+
+        def validate() -> None:
+            curve.append(chip.score(samples.x_train[held], samples.y_train[held]))
+
         with _watching(f"{chip.config.name} learns {data}") as watch:
             chip.fit(
-                samples.x_train[kept],
-                samples.y_train[kept],
+                *(x_train, y_train),
                 checkpoint=out,
                 resume=resume,
                 progress=watch,
+                each_epoch=validate if len(held) else None,
             )
+        found = Confusion.of(chip.predict(samples.x_test), samples.y_test, chip.config)
+        well = health(chip.config, chip.state_, chip.counters_, x_train, y_train)
         figures = {
             "preset": chip.config.name,
             "config_sha256": chip.config.sha256,
@@ -106,8 +122,11 @@ def train(
             "seed": seed,
             "epochs": epochs,
             "train_samples": len(kept),
-            "test_samples": len(samples.x_test),
-            "test_accuracy": chip.score(samples.x_test, samples.y_test),
+            "validation_samples": len(held),
+            "validation_accuracy": curve,
+            **found.figures(),
+            "equal_samples": equal_samples(x_train, samples.x_test),
+            "health": well.figures(),
             "images_per_second": watch.images_per_second,
             "weights_sha256": chip.state_.weights_sha256,
             "counters": chip.counters_,
@@ -307,22 +326,33 @@ def _check_writable(path: Path) -> None:
         raise Refusal(f"cannot write {path}: {folder} is no writable folder; choose another path")
 
 
-def _show(figures: dict[str, Any], note: str) -> None:
+def _show(figures: dict[str, Any], source: str) -> None:
     table = Table(show_header=False)
     table.add_row(
         "chip", f"{figures['preset']}, rule {figures['rule']}, {figures['config_sha256'][:8]}"
     )
     table.add_row(
-        "data", f"{figures['data']}{f' ({note})' if note else ''}, seed {figures['seed']}"
+        "data", f"{figures['data']}{f' ({source})' if source else ''}, seed {figures['seed']}"
     )
     table.add_row("trained", f"{figures['epochs']} epochs of {figures['train_samples']:,} samples")
     speed = figures["images_per_second"]
     if speed is not None:
         table.add_row("speed", f"{speed:,.0f} images/s")
+    if figures["validation_accuracy"]:
+        curve = ", ".join(f"{accuracy:.2%}" for accuracy in figures["validation_accuracy"])
+        samples = f"{figures['validation_samples']:,} validation samples"
+        table.add_row("validation", f"{curve} of {samples}, after each epoch")
     accuracy = figures["test_accuracy"]
     table.add_row("accuracy", f"{accuracy:.2%} of {figures['test_samples']:,} test samples")
+    shares = figures["health"]["shares"].items()
+    table.add_row("health", "; ".join(f"{what} {share:.1%}" for what, share in shares))
     table.add_row("weights", figures["weights_sha256"][:16])
     Console().print(table)
+    for advice in figures["health"]["advice"]:
+        note(advice)
+    if figures["equal_samples"]:
+        equal, tested = figures["equal_samples"], figures["test_samples"]
+        note(f"{equal:,} of {tested:,} test images are training images too: they test nothing")
 
 
 if __name__ == "__main__":

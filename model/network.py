@@ -186,13 +186,15 @@ class ChipModel:
         checkpoint: Path | str | None = None,
         resume: bool = False,
         progress: Progress | None = None,
+        each_epoch: Callable[[], None] | None = None,
     ) -> Self:
         """Learn from a fresh state on, one sample after another, as the chip does.
 
         With `checkpoint`, that path is written every few seconds and at the end, as by `save`;
         with `resume` too, training goes on from what lies there, if anything does, and ends as if
-        it had never stopped. Raises `Refusal` where the checkpoint is of another training, and
-        `Stopped` at Ctrl-C, once what was learned is written.
+        it had never stopped. `each_epoch` is called when all samples are learned once more. Raises
+        `Refusal` where the checkpoint is of another training, and `Stopped` at Ctrl-C, once what
+        was learned is written.
         """
         images = checked_images(self.config, x)
         labels = checked_labels(self.config, y, len(images))
@@ -207,10 +209,12 @@ class ChipModel:
         before, saved_at = self.counters_, time.monotonic()
         with stops_wait() as is_stopped:
             while self.samples_ < len(order):
-                part = slice(self.samples_, self.samples_ + CHUNK_SAMPLES)
+                epoch_end = (self.samples_ // len(images) + 1) * len(images)
+                last = len(order) if each_epoch is None else epoch_end
+                part = slice(self.samples_, min(self.samples_ + CHUNK_SAMPLES, last))
                 chosen = order[part]
                 _run(chip, samples[chosen], labels[chosen], rates[part], True)
-                self.samples_ = min(part.stop, len(order))
+                self.samples_ = part.stop
                 if progress is not None:
                     progress(self.samples_, len(order))
                 finished, stopped = self.samples_ == len(order), is_stopped()
@@ -222,6 +226,8 @@ class ChipModel:
                     saved_at = time.monotonic()
                 if stopped:
                     raise Stopped(self._kept(checkpoint))
+                if each_epoch is not None and self.samples_ == epoch_end:
+                    each_epoch()
         return self
 
     def scores(self, x: ArrayLike) -> Codes:

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from model.__main__ import app
 from model.contract.presets import PRESETS, preset
-from model.network import ChipModel
+from model.data import load
+from model.network import ChipModel, drawn
+from model.study.experiment import held_back
 
 QUICK = ("train", "--preset", "tiny", "--epochs", "1", "--limit", "60")
 
@@ -25,8 +27,14 @@ KEYS = [
     "seed",
     "epochs",
     "train_samples",
+    "validation_samples",
+    "validation_accuracy",
     "test_samples",
     "test_accuracy",
+    "recalls",
+    "confusion",
+    "equal_samples",
+    "health",
     "images_per_second",
     "weights_sha256",
     "counters",
@@ -130,12 +138,45 @@ def test_every_rule_is_a_choice(tmp_path: Path, rule: str) -> None:
     assert ("hidden1.updates" in figures["counters"]) == (rule not in ("none", "shallow"))
 
 
-def test_a_chip_and_data_of_one_s_own(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(
-        'name = "mine"\nheight = 4\nwidth = 5\nlanes = 2\n'
-        "[[hidden]]\nneurons = 4\nshift = 3\nrate_shift = 6\nthreshold = 512\n"
-        "[readout]\nclasses = 3\nshift = 6\nrate_shift = 9\n[learning]\ndensity = 2\n"
+def test_validation_samples_are_not_learned_and_tell_each_epoch(tmp_path: Path) -> None:
+    figures = trained(
+        tmp_path / "a.json", "--limit", "400", "--epochs", "3", "--validation-fraction", "0.25"
     )
+    train, held = figures["train_samples"], figures["validation_samples"]
+    assert (train + held, abs(held - 100) < 10) == (400, True)
+    curve = figures["validation_accuracy"]
+    assert len(curve) == 3 and curve[2] > curve[0]
+    data = load("digits")
+    taken, kept = held_back(data.y_train, drawn(len(data.y_train), 400, 0), 0.25, 0)
+    chip = ChipModel(preset("tiny"), epochs=3).fit(data.x_train[taken], data.y_train[taken])
+    assert chip.score(data.x_train[kept], data.y_train[kept]) == curve[-1]
+    assert chip.score(data.x_test, data.y_test) == figures["test_accuracy"]
+    assert np.trace(figures["confusion"]) == round(figures["test_accuracy"] * 451)
+    assert "error: validation: test fraction must" in call(*QUICK, "--validation-fraction", "2")[2]
+
+
+def test_test_images_that_were_trained_on_are_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (40, 4, 5), dtype=np.uint8), np.arange(40) % 3
+    np.savez(tmp_path / "twice.npz", x=np.concatenate([x, x]), y=np.concatenate([y, y]))
+    (tmp_path / "mine.toml").write_text(OWN)
+    arguments = ("--config", tmp_path / "mine.toml", "--data", tmp_path / "twice.npz")
+    code, _, errors = call("train", *arguments, "--json", tmp_path / "a.json")
+    assert code == 0
+    equal = json.loads((tmp_path / "a.json").read_text())["equal_samples"]
+    assert 5 < equal <= 20
+    assert f"note: {equal} of " in errors and "they test nothing" in errors
+
+
+OWN = (
+    'name = "mine"\nheight = 4\nwidth = 5\nlanes = 2\n'
+    "[[hidden]]\nneurons = 4\nshift = 3\nrate_shift = 6\nthreshold = 512\n"
+    "[readout]\nclasses = 3\nshift = 6\nrate_shift = 9\n[learning]\ndensity = 2\n"
+)
+
+
+def test_a_chip_and_data_of_one_s_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(OWN)
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (40, 4, 5), dtype=np.uint8), np.arange(40) % 3
     np.savez(tmp_path / "mine.npz", x=x, y=y)

@@ -11,6 +11,7 @@ from model.contract.choices import RULES
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from model.data import Dataset
+from model.data.split import stratified_split
 from model.fast.engine import FastChip, Features
 from model.float_chip.chip import ALGORITHMS, CHIP, REAL, FloatChip, Items, Kept, start, under
 from model.network import Images, checked_images, checked_labels, drawn, plan
@@ -39,6 +40,20 @@ def limited(data: Dataset, limit: int | None) -> Dataset:
     """
     kept = drawn(len(data.x_train), limit, seed=0)
     return replace(data, x_train=data.x_train[kept], y_train=data.y_train[kept])
+
+
+def held_back(
+    labels: Codes, taken: Codes, fraction: float | None, seed: int
+) -> tuple[Codes, Codes]:
+    """Of some samples, those to train on, and the share of every class to validate on.
+
+    Parameters: `labels` of all samples; `taken`, numbers of those meant; no `fraction`: none is
+    held back. Raises `Refusal` as `stratified_split` does.
+    """
+    if fraction is None:
+        return taken, taken[:0]
+    train, held = stratified_split(labels[taken], fraction, seed, "validation")
+    return taken[train], taken[held]
 
 
 def samples_for(config: ChipConfig, data: Dataset) -> Samples:
