@@ -294,6 +294,24 @@ def test_a_stop_keeps_what_was_learned_and_says_where(tmp_path: Path) -> None:
     assert out.read_bytes() == whole.read_bytes()
 
 
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    code = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (1000, 1000));"
+    code += "from model.__main__ import app; app()"
+    out = tmp_path / "run.npz"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *QUICK, "--out", str(out)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: cannot write {out}: File too large; nothing there was changed, make room or "
+        f"choose another path\n",
+    )
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_stop_without_a_file_says_that_nothing_is_kept(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", STOPPED_SOON, *LONG], capture_output=True, text=True, cwd=ROOT

@@ -116,6 +116,27 @@ def test_a_slip_of_the_finger_is_asked_after(room: str, words: tuple[str, ...], 
     assert sentence.endswith(fault)
 
 
+@pytest.mark.parametrize(
+    ("room", "words", "called"),
+    [
+        ("model", ("compare",), "model.data.load"),
+        ("rtl", ("emit",), "rtl.emit.emit"),
+        ("sim", ("verify",), "model.data.load"),
+        ("sim", ("golden",), "sim.trust.golden.compare"),
+    ],
+)
+def test_a_stop_is_one_line_in_every_room(
+    monkeypatch: pytest.MonkeyPatch, room: str, words: tuple[str, ...], called: str
+) -> None:
+    def stop(*ignored: object, **too: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(called, stop)
+    result = CliRunner().invoke(ROOMS[room], list(words))
+    assert result.exit_code == 130
+    assert result.stderr == "stopped by the user; no file is half-written\n"
+
+
 @pytest.mark.parametrize("room", ["model", "rtl", "sim"])
 def test_help_loads_nothing_that_computes(room: str) -> None:
     """It would take seconds: numba, Amaranth and the data readers are imported by commands."""

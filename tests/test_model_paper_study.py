@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from model.contract import stop
 from model.contract.refusal import Refusal
 from model.paper import study as studies
 from model.paper.figure import FIGURES, Scale, redraw
@@ -115,6 +116,23 @@ def test_a_row_tells_settings_results_and_provenance(tmp_path: Path, small: list
     assert row["final_test_error"] == curve[-1]["test_error"]
     mean = sum(float(r["test_error"]) for r in curve) / 3
     assert float(row["test_error"]) == pytest.approx(mean, rel=1e-5)
+
+
+def test_a_stop_says_what_is_kept(tmp_path: Path, small: list[Settings]) -> None:
+    def begin(settings: Settings, point: int, count: int) -> Progress:
+        def report(updates: int, total: int, run: Run) -> None:
+            if (point, updates) == (2, 200):
+                raise KeyboardInterrupt
+
+        return report
+
+    with pytest.raises(stop.Stopped) as stopped:
+        study("small", tmp_path, progress=begin)
+    (checkpoint,) = (tmp_path / ".work").iterdir()
+    assert str(stopped.value) == (
+        f"1 of 3 points are kept in {tmp_path / 'small.csv'}, the whole epochs of the next in "
+        f"{checkpoint}, the same command goes on"
+    )
 
 
 def test_an_unknown_study_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from model.__main__ import app
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
+from model.contract.stop import Stopped
 from model.data import load
 from model.float_chip.chip import under
 from model.study import sweep as sweeps
@@ -120,6 +121,18 @@ def test_a_sweep_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert rows(out)[:3] == kept
     sweep(plan, whole)
     assert without_seconds(rows(out)) == without_seconds(rows(whole))
+
+
+def test_a_stop_says_how_many_points_are_kept(tmp_path: Path) -> None:
+    def stop(done: int, planned: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "out.csv"
+    with pytest.raises(Stopped) as stopped:
+        sweep(read_sweep(asked(tmp_path)), out, progress=stop)
+    assert str(stopped.value) == f"2 of 8 points are kept in {out}, the same command goes on"
+    assert len(rows(out)) == 2
 
 
 def test_what_is_measured_is_not_measured_again(
