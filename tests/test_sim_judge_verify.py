@@ -19,6 +19,8 @@ from distributed import LocalCluster
 from typer.testing import CliRunner
 
 from model.arith import Words
+from model.cache import build_folder
+from model.contract.choices import Coding, Conv
 from model.contract.counters import Kind, counters
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
@@ -67,6 +69,27 @@ def learned() -> ChipModel:
     kept = drawn(len(data.y_train), TRAIN, SEED)
     model = ChipModel(CONFIG, epochs=1, seed=SEED)
     return model.fit(data.x_train[kept], data.y_train[kept])
+
+
+@pytest.mark.parametrize("simulator", tools.COMPILED)
+def test_counted_events_in_windows_agree(
+    simulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three saccades of emulated digits, darker against brighter, through two places a cycle."""
+    monkeypatch.setenv("DRTP_BUILD_DIR", os.environ.get("DRTP_BUILD_DIR", str(build_folder())))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    stage = Conv(4, 5, pool=5, shift=3, inhibition=2, bank="gabor-opponent", places=2)
+    config = dataclasses.replace(
+        *(CONFIG,),
+        **{"name": "saccades", "height": 14, "width": 14, "channels": 2, "windows": 3},
+        **{"coding": Coding.COUNT, "pixel_bits": 4, "conv": (stage,)},
+    )
+    taken = samples(config, load("digits-emulated"), 30, 10, SEED)
+    _, figures = verify(config, taken, Run(simulator, 0.3))
+    assert figures["mismatches"] == 0
+    assert figures["counters_equal"]
+    assert figures["counters"]["conv1.features"] > 40 * 20
+    assert figures["counters"]["encode.dropped_events"] == 0
 
 
 @pytest.mark.parametrize("stalls", [0.0, 0.3])
