@@ -262,7 +262,7 @@ for name, command in own.COMMANDS.items():
 
 @data_app.command("get")
 def data_get(
-    name: Annotated[str, typer.Argument(help="mnist, fashion-mnist or cifar10.")],
+    name: Annotated[str, typer.Argument(help="mnist, fashion-mnist, cifar10 or nmnist.")],
     data_dir: Annotated[Path | None, typer.Option(help="Where to put it (./data).")] = None,
     mirror: Annotated[str | None, typer.Option(help="Address of the folder of the files.")] = None,
 ) -> None:

@@ -43,7 +43,7 @@ Y = np.array([0, 1, 0, 1, 1, 0, 1, 0])
 
 
 def test_names_are_the_sets_offered() -> None:
-    pictures = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg")
+    pictures = ("digits", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg", "nmnist")
     recordings = ("nmnist", "fashion-mnist", "cifar10", "cifar10-jpeg", "digits")
     assert (*pictures, *(f"{name}-emulated" for name in recordings)) == NAMES
 
@@ -171,7 +171,7 @@ def test_sets_with_test_samples_refuse_a_fraction(name: str) -> None:
 def test_unknown_name_is_refused() -> None:
     assert message("mnits") == (
         f"mnits is neither a data set ({', '.join(NAMES)}) nor a file or folder; give one of these "
-        f"names or the path of your own data"
+        f"names or the path of your own data; did you mean 'mnist'?"
     )
 
 

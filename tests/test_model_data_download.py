@@ -1,7 +1,9 @@
 """The download, against a server on this machine."""
 
 import hashlib
+import io
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model.contract.refusal import Refusal
-from model.data import download, get
+from model.data import download, get, load
 
 
 class Mirror(BaseHTTPRequestHandler):
@@ -68,6 +70,34 @@ def everything_in(directory: Path) -> list[str]:
 
 def test_every_set_has_a_mirror() -> None:
     assert download.URLS.keys() == download.FILES.keys()
+
+
+def test_nmnist_comes_under_its_publishers_names(
+    mirror: type[Mirror], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two zip files whose addresses tell nothing; they can be read then."""
+    host = download.URLS["mnist"].removesuffix("/mnist")
+    real = Path(__file__).parent / "data" / "nmnist" / "sample_nmnist_label4.bin"
+    for part, labels in (("Train", "04"), ("Test", "4")):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as file:
+            for label in labels:
+                file.write(real, f"{part}/{label}/00001.bin")
+        served = f"{part}-of-nmnist"
+        mirror.contents[served] = packed.getvalue()
+        monkeypatch.setitem(download.PATHS, f"{part}.zip", f"x/{served}")
+        total = "md5:" + hashlib.md5(packed.getvalue()).hexdigest()
+        monkeypatch.setitem(download.FILES["nmnist"], f"{part}.zip", total)
+    monkeypatch.setitem(download.URLS, "nmnist", host)
+    assert [path.name for path in get("nmnist", tmp_path)] == ["Train.zip", "Test.zip"]
+    assert mirror.served == ["/x/Train-of-nmnist", "/x/Test-of-nmnist"]
+    data = load("nmnist", data_dir=tmp_path)
+    assert data.y_train.tolist() == [0, 1]
+    assert data.x_test.shape == (1, 34, 34, 6)
+    assert data.x_test.sum() == 4325
+    (tmp_path / "nmnist" / "Test.zip").write_bytes(b"PK")
+    with pytest.raises(Refusal, match="is truncated or corrupt"):
+        load("nmnist", data_dir=tmp_path)
 
 
 def test_files_come_whole_and_only_once(mirror: type[Mirror], tmp_path: Path) -> None:
@@ -167,7 +197,7 @@ def test_sets_that_cannot_be_downloaded_are_refused() -> None:
     with pytest.raises(Refusal) as refusal:
         get("cifar10-jpeg")
     assert str(refusal.value) == (
-        "cifar10-jpeg cannot be downloaded; choose one of mnist, fashion-mnist, cifar10"
+        "cifar10-jpeg cannot be downloaded; choose one of mnist, fashion-mnist, cifar10, nmnist"
     )
 
 

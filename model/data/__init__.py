@@ -17,7 +17,7 @@ from model.data.dataset import Dataset
 from model.data.digits import load_digits
 from model.data.download import get
 from model.data.idx import load_idx
-from model.data.images import load_cifar10_jpeg, load_folder
+from model.data.images import load_cifar10_jpeg, load_folder, load_nmnist
 from model.data.npz import load_npz
 from model.data.recordings import View, read_recording
 from model.sensor.aedat4 import EVENT
@@ -29,6 +29,7 @@ WITH_TEST: dict[str, Callable[[Path | None], Dataset]] = {
     "fashion-mnist": partial(load_idx, "fashion-mnist"),
     "cifar10": load_cifar10,
     "cifar10-jpeg": load_cifar10_jpeg,
+    "nmnist": load_nmnist,
 }
 """The sets that bring their own test samples, each with its loader."""
 
@@ -96,7 +97,7 @@ def load(
         )
     if not path.is_dir() and not path.is_file():
         raise Refusal(f"{path} is no regular file; copy its content into one")
-    if path.is_dir() or is_archive(path):
+    if path.is_dir() or path.suffix == ".zip" or is_archive(path):
         return load_folder(path, test_fraction, seed)
     if path.suffix == ".npz":
         return load_npz(path, test_fraction, seed)

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -87,6 +88,20 @@ def read_archive(path: Path) -> dict[PurePosixPath, bytes]:
     if not end or any(end):  # the end mark is zeros
         raise Refusal(f"{path} {_REMEDY}")
     return files
+
+
+def read_zip(path: Path) -> dict[PurePosixPath, bytes]:
+    """Return the content of every file in a zip file by its path; nothing is unpacked to disk.
+
+    Raises `Refusal` where it is damaged, or does not fit the memory.
+    """
+    try:
+        with zipfile.ZipFile(path) as packed:
+            parts = [part for part in packed.infolist() if not part.is_dir()]
+            check_fits(sum(part.file_size for part in parts), path)
+            return {PurePosixPath(part.filename): packed.read(part) for part in parts}
+    except (OSError, ValueError, NotImplementedError, zlib.error, zipfile.BadZipFile) as error:
+        raise Refusal(f"{path} {_REMEDY}") from error
 
 
 def _files(content: bytes, path: Path) -> tuple[dict[PurePosixPath, bytes], bytes]:

@@ -31,6 +31,10 @@ FILES = {
         "t10k-labels-idx1-ubyte.gz": "md5:bb300cfdad3c16e7a12a480ee83cd310",
     },
     "cifar10": {"cifar-10-python.tar.gz": "md5:c58f30108f718f92721af3b95e74349a"},
+    "nmnist": {
+        "Train.zip": "md5:20959b8e626244a1b502305a9e6e2031",
+        "Test.zip": "md5:69ca8762b2fe404d9b9bad1103e97832",
+    },
 }
 """Files of each set with the sums their publishers give."""
 
@@ -39,14 +43,21 @@ URLS = {
     "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist",
     "fashion-mnist": "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     "cifar10": "https://www.cs.toronto.edu/~kriz",
+    "nmnist": "https://data.mendeley.com/public-files/datasets/468j46mzdv/files",
 }
+
+PATHS = {
+    "Train.zip": "39c25547-014b-4137-a934-9d29fa53c7a0/file_downloaded",
+    "Test.zip": "05a4d654-7e03-4c15-bdfa-9bb2bcbea494/file_downloaded",
+}
+"""What the publisher calls a file, where that is another name; mirrors use the file's own."""
 
 TIMEOUT_S = 30
 """Longest silence of a server before the download is given up."""
 
 CHUNK_BYTES = 2**16
 
-MOST_BYTES = 1 << 28
+MOST_BYTES = 1 << 31
 """Longer than any of these files: what goes on beyond it is none of them."""
 
 
@@ -59,7 +70,7 @@ def get(name: str, directory: Path | None = None, base_url: str | None = None) -
     Parameters
     ----------
     name
-        `mnist`, `fashion-mnist` or `cifar10`.
+        One of `FILES`.
     directory
         Where to put the folder of the set; the user's cache folder where None, so `load` finds it.
     base_url
@@ -80,8 +91,12 @@ def get(name: str, directory: Path | None = None, base_url: str | None = None) -
     if name not in FILES:
         raise Refusal(f"{name} cannot be downloaded; choose one of {', '.join(FILES)}")
     folder = (directory or downloads()) / name
+    paths = {} if base_url else PATHS
     url = base_url or URLS[name]
-    return [_fetch(f"{url}/{file}", folder / file, sum_) for file, sum_ in FILES[name].items()]
+    return [
+        _fetch(f"{url}/{paths.get(file, file)}", folder / file, sum_)
+        for file, sum_ in FILES[name].items()
+    ]
 
 
 def _fetch(url: str, path: Path, expected: str) -> Path:

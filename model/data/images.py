@@ -13,7 +13,7 @@ from rich.progress import track
 
 from model.contract import event
 from model.contract.refusal import Refusal
-from model.data.archive import read_archive
+from model.data.archive import read_archive, read_zip
 from model.data.dataset import Dataset
 from model.data.memory import check_fits
 from model.data.places import find, read
@@ -57,6 +57,26 @@ def load_cifar10_jpeg(data_dir: Path | None) -> Dataset:
     return _dataset("cifar10-jpeg", files, None, 0)
 
 
+def load_nmnist(data_dir: Path | None) -> Dataset:
+    """Load N-MNIST as counts of events: 60,000 + 10,000 of 34x34x6, 10 classes.
+
+    The set is `Train.zip` and `Test.zip` beside each other, or the folders they unpack to. Takes 6
+    gigabytes of memory. Raises `Refusal` where a part is missing or damaged.
+
+    Source: G. Orchard et al., Converting Static Image Datasets to Spiking Neuromorphic Datasets
+    Using Saccades, 2015.
+    """
+    remedy = "get it with `python -m model data get nmnist`"
+    files: Files = {}
+    for part in ("Train", "Test"):
+        path = find("nmnist", (part, f"{part}.zip"), data_dir, remedy)
+        found = _in_folder(path) if path.is_dir() else read_zip(path)
+        for name, content in found.items():
+            if name.suffix == ".bin":
+                files[PurePosixPath(part.lower(), *name.parts[-2:])] = content
+    return _dataset("nmnist", files, None, 0)
+
+
 def load_folder(
     path: Path, test_fraction: float | None, seed: int, view: View | None = None
 ) -> Dataset:
@@ -77,7 +97,8 @@ def load_folder(
 
 def read_files(path: Path) -> Files:
     """Return the content of all files in class folders, in the order of their paths."""
-    files = _in_folder(path) if path.is_dir() else read_archive(path)
+    packed = read_zip if path.suffix == ".zip" else read_archive
+    files = _in_folder(path) if path.is_dir() else packed(path)
     files = {name: files[name] for name in files if name.parts and not _hidden(name)}
     files = {_lowered(name): files[name] for name in files}
     tops = {name.parts[0] for name in files}
