@@ -9,7 +9,7 @@ MINUTES ?= 5
 BOARD ?= icebreaker
 
 # Programs built go here, not to the user's cache folder: `make clean` takes them away.
-export DRTP_BUILD_DIR ?= build
+export DRTP_BUILD_DIR ?= $(CURDIR)/build
 
 PYTHON := .venv/bin/python
 # Two tests at a time; what one worker has left another takes. A run's results stay in build/.
