@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from model.contract.presets import chosen
-from model.contract.refusal import speaking_plainly
+from model.contract.refusal import Refusal, speaking_plainly
 from model.door import Plain
 from model.options import Config, Preset, Rule
 
@@ -25,12 +25,21 @@ def emit(
     preset: Preset = None,
     config: Config = None,
     rule: Rule = None,
+    reset: Annotated[
+        str, typer.Option(help="Reset by its name: rst (active high) or AXI's aresetn (low).")
+    ] = "rst",
+    monitors: Annotated[
+        bool, typer.Option(help="Show what crosses each boundary on ports of its own.")
+    ] = True,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("build/rtl"),
 ) -> None:
     """Write the chip's Verilog, port list, register map, C header and FuseSoC core file."""
     from rtl import emit as emission
+    from rtl.top import RESETS
 
-    for path in emission.emit(chosen(preset, config, rule)).write(out):
+    if reset not in RESETS:
+        raise Refusal(f"reset must be {' or '.join(RESETS)}, not {reset!r}")
+    for path in emission.emit(chosen(preset, config, rule), reset, monitors).write(out):
         print(path)
 
 

@@ -46,7 +46,8 @@ class Encode(wiring.Component):
         m = Module()
         out = self.events
         dropping = Signal()  # the abort mark of a drop goes in
-        word, offered = Signal(event.WORD_BITS), Signal()
+        word = Signal(event.WORD_BITS)
+        offered = Signal()
         is_mark = word[event.MARK_AT] & ~word[event.WINDOW_AT]
         x = word[event.X_AT :][: event.X_BITS]
         y = word[event.Y_AT :][: event.Y_BITS]

@@ -15,11 +15,13 @@ from model.contract.counters import counters
 from model.contract.stages import HEAD_BITS, Boundary, boundaries
 from model.contract.storage import host_banks
 from rtl.host.axi import LITE
-from rtl.top import STREAMS
+from rtl.top import RESETS, STREAMS
 
 MEANINGS = {
     "clk": "clock, rising edge",
     "rst": "reset, synchronous, active high",
+    "aclk": "clock, rising edge",
+    "aresetn": "reset, synchronous, active low",
     "s_axis": "AXI4-Stream in: events and marks; tlast is ignored",
     "m_axis": "AXI4-Stream out: scores, then the verdict with tlast",
     "s_axil": "AXI4-Lite: the host's registers",
@@ -56,14 +58,14 @@ def top(config: ChipConfig) -> str:
 # -- ports ---------------------------------------------------------------------------------------
 
 
-def ports(config: ChipConfig) -> tuple[Port, ...]:
+def ports(config: ChipConfig, reset: str = "rst", monitors: bool = True) -> tuple[Port, ...]:
     """The ports of a chip's top module: clock, reset, streams, host, monitors."""
-    found = [Port(name, "input", 1, MEANINGS[name]) for name in ("clk", "rst")]
+    found = [Port(name, "input", 1, MEANINGS[name]) for name in RESETS[reset]]
     for name, member in (STREAMS | LITE).items():
         direction = "input" if member.flow is In else "output"
         found.append(Port(name, direction, member.shape, MEANINGS[name.rpartition("_")[0]]))
     found.append(Port("irq", "output", 1, MEANINGS["irq"]))
-    for boundary in boundaries(config):
+    for boundary in boundaries(config) if monitors else ():
         fields = tuple(_fields(boundary))
         meaning = f"monitor of {boundary.name}"
         found.append(Port(boundary.port, "output", boundary.port_bits, meaning, fields))
@@ -81,14 +83,14 @@ def _fields(boundary: Boundary) -> Iterator[PortField]:
             low += field.code.bits
 
 
-def ports_json(config: ChipConfig) -> str:
+def ports_json(config: ChipConfig, ports: tuple[Port, ...]) -> str:
     """The ports as JSON."""
-    return _json({"module": top(config), "ports": [asdict(port) for port in ports(config)]})
+    return _json({"module": top(config), "ports": [asdict(port) for port in ports]})
 
 
-def ports_markdown(config: ChipConfig) -> str:
+def ports_markdown(config: ChipConfig, ports: tuple[Port, ...]) -> str:
     """The ports as Markdown."""
-    rows = [(f"`{port.name}`", port.direction, port.bits, port.meaning) for port in ports(config)]
+    rows = [(f"`{port.name}`", port.direction, port.bits, port.meaning) for port in ports]
     monitors = [
         (
             f"`{port.name}`",
@@ -96,7 +98,7 @@ def ports_markdown(config: ChipConfig) -> str:
             field.name,
             "signed" if field.signed else "unsigned",
         )
-        for port in ports(config)
+        for port in ports
         for field in port.fields
     ]
     return "\n".join(

@@ -6,6 +6,9 @@ from amaranth.lib.wiring import In
 
 from rtl.ports import BankPort
 
+#: An attribute of memories: they never read and write in the same cycle.
+SINGLE_PORT = "single_port"
+
 
 class Bank(wiring.Component):
     """A single-port memory that a stage shares with the host.
@@ -25,7 +28,7 @@ class Bank(wiring.Component):
         """Build the memory and its arbiter."""
         m = Module()
         m.submodules.cells = cells = memory.Memory(
-            shape=unsigned(self.word_bits), depth=self.words, init=[]
+            shape=unsigned(self.word_bits), depth=self.words, init=[], attrs={SINGLE_PORT: 1}
         )
         read, write = cells.read_port(), cells.write_port()
         stage, host = self.stage, self.host

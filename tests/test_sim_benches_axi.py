@@ -1,5 +1,6 @@
 """The chip's rules at its AXI ports, under both simulators: accesses, malformed words, recovery."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,15 @@ def vectors() -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("simulator", tools.SIMULATORS)
-def test_the_chip_keeps_its_rules_at_its_ports(simulator: str, tmp_path: Path) -> None:
-    results = bench.run(simulator, AxiTop(CONFIG), "rules", "sim.benches.axi", vectors(), tmp_path)
+@pytest.mark.parametrize(
+    ("simulator", "monitors"), [*((name, True) for name in tools.SIMULATORS), ("icarus", False)]
+)
+def test_the_chip_keeps_its_rules_at_its_ports(
+    simulator: str, monitors: bool, tmp_path: Path
+) -> None:
+    """With and without monitors: results, what is learned, flags and counters are the model's."""
+    top = AxiTop(CONFIG, monitors=monitors)
+    results = bench.run(simulator, top, "rules", "sim.benches.axi", vectors(), tmp_path)
+    shown = re.search(r"^  output .*\bmonitor_", (tmp_path / "rules.v").read_text(), re.MULTILINE)
+    assert (shown is not None) is monitors
     assert len(results.tests) == 5 + 2 + 1 + 5 + 1 + 1

@@ -139,11 +139,11 @@ def test_chunks_change_nothing_but_cycles(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_wrong_bit_in_the_verilog_is_placed(monkeypatch: pytest.MonkeyPatch) -> None:
     right = emit(CONFIG)
-    write = "words[write_address] <= write_data;"
+    write = "words[address] <= write_data;"
     assert right.verilog.count(write) == 1
     bank = next(bank for bank in host_banks(CONFIG) if bank.name == "hidden1.weights")
     row, group = 9, 1  # its first lane is neuron 4
-    place = f"DEPTH == {bank.words} && write_address == {row * 4 + group}"
+    place = f"DEPTH == {bank.words} && address == {row * 4 + group}"
     verilog = right.verilog.replace(write, write.replace(";", f" ^ ({place});"))
     wrong = dataclasses.replace(right, verilog=verilog)
     monkeypatch.setattr(verifications, "emit", lambda config: wrong)

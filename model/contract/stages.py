@@ -15,6 +15,7 @@ from model.contract.result import VERDICT_BITS
 from model.contract.shapes import SCORE, LayerShape
 from model.contract.storage import index_bits
 
+MONITOR = "monitor_"  #: what the names of monitor ports begin with
 HEAD_BITS = 2  #: the monitor's valid and end bits
 
 
@@ -43,7 +44,7 @@ class Boundary:
     @property
     def port(self) -> str:
         """Name of the hardware's monitor port."""
-        return f"monitor_{self.stage}_{self.record}"
+        return f"{MONITOR}{self.stage}_{self.record}"
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -23,9 +23,9 @@ class Window(wiring.Component):
 
     - `bank_<n>`: port of bank n.
     - `data`: what the host writes; `set_bank`, `set_address`: it writes BANK or ADDRESS.
-    - `write`: the host's access is a write; `legal`: DATA allows it now; `begin`, `finish`: first
-      and second cycle of a legal access to DATA, one right after the other.
-    - `bank`, `address`: what BANK and ADDRESS read as; `read`: what DATA does, when `finish` is on.
+    - `write`: the host's access is a write; `legal`: DATA allows it now; `first`, `second`:
+      the two cycles of a legal access to DATA, one right after the other.
+    - `bank`, `address`: what BANK and ADDRESS read as; `read`: what DATA does, when `second` is on.
     - `words`, `form`: what BANK_WORDS and BANK_FORM read as.
 
     A BANK or ADDRESS too great to be kept becomes the greatest that is: outside every bank. A word
@@ -48,8 +48,8 @@ class Window(wiring.Component):
                 "set_address": In(1),
                 "write": In(1),
                 "legal": Out(1),
-                "begin": In(1),
-                "finish": In(1),
+                "first": In(1),
+                "second": In(1),
                 "bank": Out(len(banks).bit_length()),
                 "address": Out(max(bank.words for bank in banks).bit_length()),
                 "read": Out(BUS_BITS),
@@ -82,7 +82,7 @@ class Window(wiring.Component):
                         self.legal.eq(
                             (self.address < bank.words) & ((chunk == 0) | (writing == self.write))
                         ),
-                        port.enable.eq(self.begin & (last | ~self.write)),
+                        port.enable.eq(self.first & (last | ~self.write)),
                         port.write.eq(self.write),
                         word.eq(port.read_data),
                     ]
@@ -92,12 +92,12 @@ class Window(wiring.Component):
             m.d.sync += [self.bank.eq(_kept(self.data, len(self.bank))), chunk.eq(0)]
         with m.If(self.set_address):
             m.d.sync += [self.address.eq(_kept(self.data, len(self.address))), chunk.eq(0)]
-        with m.If(self.begin):
+        with m.If(self.first):
             m.d.sync += writing.eq(self.write)
             for number, part in enumerate(kept):
                 with m.If(chunk == number):
                     m.d.sync += part.eq(self.data)
-        with m.If(self.finish):
+        with m.If(self.second):
             m.d.sync += chunk.eq(Mux(last, 0, chunk + 1))
             with m.If(last):
                 m.d.sync += self.address.eq(self.address + 1)
@@ -237,8 +237,8 @@ class Registers(wiring.Component):
             window.write.eq(request.write),
             window.set_bank.eq(during(begin & request.write, contract.BANK)),
             window.set_address.eq(during(begin & request.write, contract.ADDRESS)),
-            window.begin.eq(during(begin, contract.DATA)),
-            window.finish.eq(during(finish, contract.DATA)),
+            window.first.eq(during(begin, contract.DATA)),
+            window.second.eq(during(finish, contract.DATA)),
         ]
         return window
 

@@ -51,24 +51,23 @@ def netlist(config: ChipConfig) -> Emission:
         if not mapped.exists():
             raise Refusal("Yosys stopped without a word before it wrote netlist.v; run it again")
         text = mapped.read_text()
-    return dataclasses.replace(emission, verilog=text + _memory(emission))
+    return dataclasses.replace(emission, verilog=text + _memories(emission))
 
 
-def _memory(emission: Emission) -> str:
-    """The module of the memories, unkind to a read during a write."""
-    module = re.search(
-        rf"^module {emission.top}_memory\b.*?^endmodule$",
-        emission.verilog,
-        re.MULTILINE | re.DOTALL,
+def _memories(emission: Emission) -> str:
+    """The modules of the memories, unkind to a read during a write."""
+    modules = re.findall(
+        rf"^module {emission.top}_memory_\w+ .*?^endmodule\n", emission.verilog, re.M | re.S
     )
     plain = "if (read_enable) read_data <= words[read_address];"
-    if module is None or plain not in module[0]:
+    text = "\n".join(modules)
+    if text.count(plain) != 1:
         raise Refusal(f"the Verilog of {emission.top} holds no memory module that is known here")
     unkind = (
         "if (read_enable) read_data <= words[read_address]\n"
         "        ^ {WIDTH{write_enable && write_address == read_address}};"
     )
-    return "\n" + module[0].replace(plain, unkind) + "\n"
+    return "\n" + text.replace(plain, unkind)
 
 
 def verify(

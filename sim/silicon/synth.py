@@ -459,7 +459,7 @@ def cmos_script(emission: Emission, monitors: bool) -> str:
     across = ["opt_hier", "opt"] * 3
     return "; ".join(
         [
-            f"blackbox {emission.top}_memory",
+            f"blackbox {emission.top}_memory_*",
             *_opened(emission, monitors)[1:],
             "proc",
             "opt_clean -purge",
@@ -497,7 +497,7 @@ def _cells(emission: Emission, folder: Path, progress: Progress) -> dict[str, An
     _run_yosys(_to_cells(emission), folder, "stat.json")
     stat = json.loads((folder / "stat.json").read_text())
     kinds = {kind: int(each["count"]) for kind, each in stat["design"]["num_cells_by_type"].items()}
-    boxes = kinds.pop(f"{emission.top}_memory", 0)
+    boxes = sum(kinds.pop(kind) for kind in list(kinds) if _holds_memory(kind))
     expected = memories(emission.config)
     count = sum(bank.copies for bank in expected)
     if boxes != count:
@@ -516,13 +516,18 @@ def _cells(emission: Emission, folder: Path, progress: Progress) -> dict[str, An
     }
 
 
+def _holds_memory(kind: str) -> bool:
+    """Whether cells of a kind are memories of the emitted Verilog."""
+    return re.search(r"_memory_\d\w+$", kind) is not None
+
+
 def _modules(found: dict[str, Any], top: str) -> dict[str, dict[str, float]]:
     """Cells, flip-flops and area of each module itself, without those inside it, by its path."""
     modules = {}
     for name, stat in found.items():
         path = name.lstrip("\\").removeprefix(top).lstrip(".")
         kinds = stat["num_cells_by_type"]
-        boxes = sum(int(n["local_count"]) for kind, n in kinds.items() if kind.endswith("_memory"))
+        boxes = sum(int(n["local_count"]) for kind, n in kinds.items() if _holds_memory(kind))
         count = int(stat["num_cells"]["local_count"]) - boxes
         if not path or not count:
             continue

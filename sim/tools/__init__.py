@@ -1,4 +1,4 @@
-"""Outside tools: the only place that knows them, their flags and their versions.
+"""Outside tools: the one place that knows them, their flags and versions, save `rtl.verilog`.
 
 `require` gives a tool that is there and fit, or refuses in one sentence. `run_bench` builds Verilog
 with a simulator and runs a cocotb test bench on it; `lint` holds Verilog against Verilator's

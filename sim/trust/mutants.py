@@ -42,7 +42,7 @@ class Mutant:
 
 
 _WIRE = re.compile(
-    r"  (?:wire|output|input|reg)(?: signed)? (?:\[(?P<high>\d+):0\] )?(?P<name>\S+)"
+    r"  (?:(?:wire|output|input|reg|signed) )+(?:\[(?P<high>\d+):0\] )?(?P<name>[^\s,;]+)"
 )
 _ASSIGN = re.compile(r"  assign (?P<target>\S+) = (?P<value>.*);")
 _MODULE = re.compile(r"module \\?(?P<name>[\w.]+)")
