@@ -45,6 +45,7 @@ LAYER = preset("tiny").hidden[0]
 REFUSED: list[tuple[Callable[..., ChipConfig], dict[str, Any], str]] = [
     (chip, {"name": "a b"}, "name must be letters, digits and dashes, not 'a b'"),
     (chip, {"name": ""}, "name must be letters, digits and dashes, not ''"),
+    (chip, {"name": "wire"}, "name must be no word of Verilog, not 'wire': it names the module"),
     (chip, {"height": 0}, "height must be 1 to 1024, not 0"),
     (chip, {"width": 1025}, "width must be 1 to 1024, not 1025"),
     (chip, {"channels": 9}, "channels must be 1 to 8, not 9"),

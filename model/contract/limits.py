@@ -7,7 +7,7 @@ choices has no meaning beyond them, then shapes, then what depends on shapes.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from model.contract import noise
+from model.contract import noise, verilog_words
 from model.contract.choices import Coding, Rule
 from model.contract.fields import FIELDS
 from model.contract.refusal import shown
@@ -55,8 +55,11 @@ def _parts(config: "ChipConfig") -> Iterator[tuple[str, str, Any]]:
 
 
 def _ranges(config: "ChipConfig") -> Iterator[str]:
-    if not config.name.replace("-", "_").isidentifier():
+    module = config.name.replace("-", "_")
+    if not (module.isidentifier() and module.isascii()):
         yield f"name must be letters, digits and dashes, not {shown(config.name)}"
+    elif module in verilog_words.WORDS:
+        yield f"name must be no word of Verilog, not {shown(config.name)}: it names the module"
     for name in SIZES:
         yield from out_of_range(name, name, getattr(config, name))
     if not 1 <= len(config.hidden) <= 2:
