@@ -274,6 +274,49 @@ def data_get(
             print(path)
 
 
+@data_app.command("recording")
+def data_recording(
+    file: Annotated[Path, typer.Argument(help="Recording: .bin, .aedat4 or .npz.")],
+    beside: Annotated[
+        str | None, typer.Option(help="Training image that is emulated beside it: mnist:1.")
+    ] = None,
+    data_dir: DataDir = None,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Tell a recording's statistics; beside them those of an image that is emulated."""
+    from model.data import load, read_recording
+    from model.data.emulated import grey
+    from model.sensor import camera, recording
+
+    def figures(events: Any) -> dict[str, Any]:
+        return recording.statistics(events, camera.SACCADE_US, camera.SACCADES)
+
+    with speaking_plainly():
+        columns = {file.name: figures(read_recording(file))}
+        if beside is not None:
+            name, _, number = beside.rpartition(":")
+            if not name or not number.isdecimal():
+                raise Refusal(f"--beside names an image of a set, as mnist:1, not {beside}")
+            images = load(name, data_dir=data_dir).x_train
+            if int(number) >= len(images):
+                raise Refusal(f"{name} has training images 0 to {len(images) - 1}, not {number}")
+            picture = grey(images[int(number)][None])[0]
+            columns[f"{beside}, emulated"] = figures(camera.record(picture, int(number)))
+        if json is not None:
+            write_json(json, columns)
+        table = Table("", *columns)
+        for name in next(iter(columns.values())):
+            table.add_row(name, *(_spoken(column[name]) for column in columns.values()))
+        Console().print(table)
+
+
+def _spoken(value: Any) -> str:
+    """A number, or several, as a table shows them."""
+    if isinstance(value, list):
+        return " ".join(map(_spoken, value))
+    return f"{value:,.3f}" if isinstance(value, float) and value < 10 else f"{value:,.0f}"
+
+
 class _Watch:
     """Told how far training is: moves the bar and measures the speed."""
 

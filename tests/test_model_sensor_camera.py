@@ -1,12 +1,15 @@
 """The emulated camera: beside real recordings, and by what it promises."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from model.__main__ import app
 from model.contract.refusal import Refusal
 from model.data import load, read_recording
 from model.data.emulated import emulated, grey
@@ -141,3 +144,24 @@ def test_colour_becomes_grey() -> None:
 def test_an_unknown_set_is_refused() -> None:
     with pytest.raises(Refusal, match="nmnist-emulated"):
         load("faces-emulated")
+
+
+def test_the_command_tells_a_recording_beside_an_emulated_one(
+    excerpts: Path, tmp_path: Path
+) -> None:
+    said = tmp_path / "said.json"
+    asked = ["data", "recording", str(REAL / "00002_label0.bin")]
+    done = CliRunner().invoke(app, [*asked, "--beside", "mnist:1", "--json", str(said)])
+    assert done.exit_code == 0, done.output
+    real, made = json.loads(said.read_text()).values()
+    assert (real["events"], real["active"]) == (5028, 519)
+    assert made == figures(camera.record(load("mnist").x_train[1, :, :, 0], 1))
+    assert "5,028" in done.output
+
+
+@pytest.mark.parametrize("beside", ["mnist", "mnist:x", ":1", "digits:99999"])
+def test_other_images_than_there_are_are_refused(beside: str) -> None:
+    asked = ["data", "recording", str(REAL / "00002_label0.bin"), "--beside", beside]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code != 0
+    assert not isinstance(done.exception, IndexError | ValueError)

@@ -305,13 +305,18 @@ PRESETS: dict[str, Callable[[], ChipConfig]] = {
 
 
 DATA_SETS = (
-    *("digits", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg"),
+    *("digits", "mnist", "fashion-mnist", "cifar10", "cifar10-jpeg", "nmnist"),
     *("nmnist-emulated", "fashion-mnist-emulated", "cifar10-emulated", "cifar10-jpeg-emulated"),
     "digits-emulated",
 )
 """Data sets by name; `model.data` loads them."""
 
-DATA_OF_SIZE = {(8, 8, 1): "digits", (28, 28, 1): "mnist", (32, 32, 3): "cifar10"}
+DATA_OF_SIZE = {
+    (8, 8, 1): "digits",
+    (28, 28, 1): "mnist",
+    (32, 32, 3): "cifar10",
+    (34, 34, 2): "nmnist-emulated",
+}
 DATA_OF_NAME = {"spoon-fashion": "fashion-mnist"}
 
 

@@ -120,7 +120,7 @@ def convolve(
         covered[x] = min(map_width, x + padding + 1) - max(0, x + padding - size + 1)
     filled = np.zeros(rows, np.bool_)
     for sample in range(samples):
-        events = positions = 0
+        events = positions = np.int64(0)
         for y in range(height):
             to = (y + padding) * row + padding
             seen, over = _pair(maps[sample, y], pairs, to, plane, covered, counted)
@@ -173,7 +173,7 @@ def _pair(
     line: Maps, pairs: NDArray[np.int16], to: int, plane: int, covered: Numbers, counted: bool
 ) -> tuple[int, int]:
     """Write a row of pixels; number of their events, and of windows across over these."""
-    seen = over = 0
+    seen = over = np.int64(0)
     width, channels = line.shape
     for channel in range(channels):
         at = _U(2 * (channel * plane + to))
