@@ -242,7 +242,7 @@ def sweep_command(
     """Train over a grid of fields, algorithms and seeds; a sweep that was stopped goes on."""
     from joblib import parallel_config
 
-    from model.study.sweep import read_sweep, sweep
+    from model.study.sweep import read_sweep, sweep, winner
 
     with speaking_plainly():
         asked = read_sweep(file)
@@ -250,10 +250,15 @@ def sweep_command(
         _check_writable(out)
         with _counting(f"sweep {file}") as progress, parallel_config(n_jobs=-1):
             rows = sweep(asked, out, data_dir=data_dir, scheduler=scheduler, progress=progress)
-        best = max(rows, key=lambda row: float(row["test_accuracy"]))
-        values = ", ".join(f"{name} {best[name]}" for name in ("algorithm", *asked.fields, "seed"))
         print(f"{len(rows)} points in {out}")
-        print(f"best: {float(best['test_accuracy']):.2%} with {values}")
+        best = winner(asked, rows, data_dir)
+        if best is None:
+            print("all were tested, so none is chosen; to choose, give a validation_fraction")
+            return
+        row, tested = best
+        values = ", ".join(f"{name} {row[name]}" for name in ("algorithm", *asked.fields, "seed"))
+        print(f"best: {float(row[asked.measure]):.2%} of the validation samples with {values}")
+        print(f"trained on them too: {tested:.2%} of the test samples")
 
 
 for name, command in own.COMMANDS.items():

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from distributed import LocalCluster
 from typer.testing import CliRunner
@@ -18,7 +19,7 @@ from model.data import load
 from model.float_chip.chip import under
 from model.study import sweep as sweeps
 from model.study import workers
-from model.study.experiment import limited, named, samples_for
+from model.study.experiment import Samples, held_back, limited, named, samples_for
 from model.study.sweep import read_sweep, sweep, with_fields
 
 TINY = preset("tiny")
@@ -219,13 +220,41 @@ def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
         assert errors == f"error: a scheduler's address is tcp://host:port, not {address!r}\n"
 
 
-def test_the_command_writes_beside_the_file_and_tells_the_best(tmp_path: Path) -> None:
+def test_the_command_writes_beside_the_file_and_chooses_nothing_by_the_test(
+    tmp_path: Path,
+) -> None:
     code, out, errors = call("sweep", asked(tmp_path))
     assert (code, errors) == (0, "")
+    assert out.splitlines() == [
+        f"8 points in {tmp_path / 'sweep.csv'}",
+        "all were tested, so none is chosen; to choose, give a validation_fraction",
+    ]
+
+
+def test_the_best_on_validation_samples_is_tested_once(tmp_path: Path) -> None:
+    path = asked(tmp_path)
+    path.write_text("validation_fraction = 0.25\n" + path.read_text())
+    plan = read_sweep(path)
+    code, out, errors = call("sweep", path)
+    assert (code, errors) == (0, "")
     found = rows(tmp_path / "sweep.csv")
-    best = max(found, key=lambda row: float(row["test_accuracy"]))
-    assert out.splitlines()[0] == f"8 points in {tmp_path / 'sweep.csv'}"
-    assert out.splitlines()[1].startswith(f"best: {float(best['test_accuracy']):.2%} with ")
+    assert "test_accuracy" not in found[0]
+    data = limited(load("digits"), 60)
+    train, held = held_back(data.y_train, np.arange(60), 0.25, 0)
+    assert {row["train_samples"] for row in found} == {str(len(train))}
+    samples = samples_for(TINY, data)
+    for row, point in zip(found, plan.points, strict=True):
+        part = Samples(
+            *(samples.x_train[train], samples.y_train[train]),
+            *(samples.x_train[held], samples.y_train[held]),
+        )
+        alone = point.experiment.run(part)
+        assert float(row["validation_accuracy"]) == pytest.approx(alone, abs=1e-6)
+    best = max(range(8), key=lambda place: float(found[place]["validation_accuracy"]))
+    tested = plan.points[best].experiment.run(samples)
+    validated = float(found[best]["validation_accuracy"])
+    assert out.splitlines()[1].startswith(f"best: {validated:.2%} of the validation samples with")
+    assert out.splitlines()[2] == f"trained on them too: {tested:.2%} of the test samples"
 
 
 def test_fields_are_named_by_dots() -> None:

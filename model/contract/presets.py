@@ -76,7 +76,10 @@ def digits() -> ChipConfig:
         readout=Readout(classes=10, shift=9, rate_shift=11),
         learning=Learning(density=5),
         lanes=8,
-        rules={"shallow": _settings(6, 6, 1 << 9, 10, (7, 10), **BOX)},
+        rules={
+            "shallow": _settings(6, 6, 1 << 9, 10, (7, 10), **BOX),
+            "dfa": _settings(7, 6, 1 << 12, 30, (8, 10), density=4, error_threshold=64),
+        },
     )
 
 

@@ -6,6 +6,7 @@ A sweep is a TOML file:
     data = "digits"
     epochs = 5
     limit = 1000                # training samples; all of them where not given
+    validation_fraction = 0.2   # of them, kept back to choose by
     algorithms = ["drtp", "float-drtp"]
     seeds = [0, 1, 2]
 
@@ -14,7 +15,8 @@ A sweep is a TOML file:
     hidden1.neurons = [64, 128]
 
 Each finished point is saved at once, as a row of a CSV with its provenance; what the CSV holds is
-not measured again.
+not measured again. With a validation fraction, points are measured and ranked on samples kept back
+from the training, and the best alone is tested once. Without it all are tested, and none is chosen.
 """
 
 import itertools
@@ -28,6 +30,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from joblib import Parallel, delayed
 
 from model.arith import Codes
@@ -39,12 +42,15 @@ from model.contract.stop import keeping
 from model.data import Dataset, load
 from model.network import Images, Progress
 from model.paper.study import Row, read_rows, write_rows
-from model.study.experiment import Experiment, Samples, limited, named, samples_for
+from model.study.experiment import Experiment, Samples, held_back, limited, named, samples_for
 from model.study.workers import workers
 
-FIELDS = ("preset", "config", "data", "test_fraction", "epochs", "limit", "algorithms", "seeds")
+FIELDS = (
+    *("preset", "config", "data", "test_fraction", "validation_fraction", "epochs", "limit"),
+    *("algorithms", "seeds"),
+)
 PROVENANCE = ("config_sha256", "data_sha256", "python", "numpy", "numba")
-IDENTITY = ("config_sha256", "data_sha256", "algorithm", "epochs", "seed")
+IDENTITY = ("config_sha256", "data_sha256", "train_samples", "algorithm", "epochs", "seed")
 MOST_POINTS = 100_000
 
 
@@ -63,6 +69,7 @@ class Sweep:
 
     data: str
     test_fraction: float | None
+    validation_fraction: float | None
     limit: int | None
     fields: list[str]
     points: list[Point]
@@ -71,7 +78,12 @@ class Sweep:
     def columns(self) -> tuple[str, ...]:
         """Columns of the CSV."""
         asked = ("data", "train_samples", "algorithm", *self.fields, "epochs", "seed")
-        return (*asked, "test_accuracy", "seconds", *PROVENANCE)
+        return (*asked, self.measure, "seconds", *PROVENANCE)
+
+    @property
+    def measure(self) -> str:
+        """What is measured of every point."""
+        return "test_accuracy" if self.validation_fraction is None else "validation_accuracy"
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -121,6 +133,7 @@ def read_sweep(path: Path) -> Sweep:
     return Sweep(
         data=_value(path, table, "data", str, "digits"),
         test_fraction=_value(path, table, "test_fraction", float, None),
+        validation_fraction=_value(path, table, "validation_fraction", float, None),
         limit=_value(path, table, "limit", int, None),
         fields=list(grid),
         points=points,
@@ -161,8 +174,11 @@ def sweep(
     `Refusal` where data are missing or not the chip's, `out` is of another sweep, or no scheduler
     answers.
     """
-    data = load(asked.data, data_dir=data_dir, test_fraction=asked.test_fraction)
-    data = limited(data, asked.limit)
+    data = limited(
+        load(asked.data, data_dir=data_dir, test_fraction=asked.test_fraction), asked.limit
+    )
+    if asked.validation_fraction is not None:
+        data = _validated(data, asked.validation_fraction)
     for point in asked.points:  # all chips of a sweep take the same images, or are refused
         samples = samples_for(point.experiment.config, data)
     rows = {_identity(row): row for row in _rows_so_far(out, asked.columns)}
@@ -175,8 +191,8 @@ def sweep(
         count = sum(key in rows for key in planned)
         return f"{count:,} of {len(planned):,} points are kept in {out}, the same command goes on"
 
-    parallel = Parallel(return_as="generator_unordered")
-    with keeping(kept), workers(scheduler), parallel as pool:
+    # Made inside: where it runs is what is said around it.
+    with keeping(kept), workers(scheduler), Parallel(return_as="generator_unordered") as pool:
         # Arrays stand alone among the arguments: a cluster is sent each of them once.
         arrays = samples.x_train, samples.y_train, samples.x_test, samples.y_test
         jobs = [
@@ -185,13 +201,40 @@ def sweep(
         ]
         for number, accuracy, seconds in pool(jobs):
             key = missing[number]
-            rows[key] = {**planned[key][0], "test_accuracy": accuracy, "seconds": seconds}
+            rows[key] = {**planned[key][0], asked.measure: accuracy, "seconds": seconds}
             others = [row for other, row in rows.items() if other not in planned]
             ours = [rows[other] for other in planned if other in rows]
             write_rows(out, asked.columns, [*others, *ours])
             if progress is not None:
                 progress(len(ours), len(planned))
     return [rows[key] for key in planned]
+
+
+def winner(asked: Sweep, rows: list[Row], data_dir: Path | None = None) -> tuple[Row, float] | None:
+    """Row of the best point on validation samples, and its test accuracy, measured this once.
+
+    It is trained anew, on all training samples. Nothing where points were measured on the test.
+    """
+    if asked.validation_fraction is None:
+        return None
+    pairs = zip(rows, asked.points, strict=True)
+    row, point = max(pairs, key=lambda pair: float(pair[0][asked.measure]))
+    data = load(asked.data, data_dir=data_dir, test_fraction=asked.test_fraction)
+    samples = samples_for(point.experiment.config, limited(data, asked.limit))
+    return row, point.experiment.run(samples)
+
+
+def _validated(data: Dataset, fraction: float) -> Dataset:
+    """The data set with a share of its training samples in place of the test."""
+    everything = np.arange(len(data.y_train))
+    train, held = held_back(data.y_train, everything, fraction, seed=0)
+    return replace(
+        data,
+        x_train=data.x_train[train],
+        y_train=data.y_train[train],
+        x_test=data.x_train[held],
+        y_test=data.y_train[held],
+    )
 
 
 def _plan(asked: Sweep, data: Dataset) -> Iterator[tuple[Row, Point]]:
