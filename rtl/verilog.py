@@ -50,6 +50,8 @@ PASSES = (
     "opt_clean",
     "write_verilog -noattr",
 )
+# Compiled simulators run processes faster than the cells that `proc` makes of them.
+PROCESSES = ("opt_expr -fine t:$lt", "memory_collect", "opt_clean", "write_verilog -noattr")
 
 BUFFER = "$pos"
 
@@ -113,7 +115,11 @@ endmodule
 
 
 def verilog(
-    component: Elaboratable, top: str, title: str, ports: Sequence[Signal] | None = None
+    component: Elaboratable,
+    top: str,
+    title: str,
+    ports: Sequence[Signal] | None = None,
+    passes: Sequence[str] = PASSES,
 ) -> str:
     """Verilog of a component: a header, the modules, the modules of the memories that there are.
 
@@ -130,7 +136,7 @@ def verilog(
     borders = list(ports) if ports is not None else _ports(component)
     design, _ = rtlil.convert_fragment(fragment, borders, top, emit_src=False)
     design = design.replace(f"cell \\{BUFFER} ", f"cell {BUFFER} ")  # Yosys's own cell
-    modules = _yosys("\n".join((f"read_rtlil <<end_of_design\n{design}\nend_of_design", *PASSES)))
+    modules = _yosys("\n".join((f"read_rtlil <<end_of_design\n{design}\nend_of_design", *passes)))
     # The first line names Yosys, and the machine that it was built on.
     modules = modules.partition("\n")[2]
     for path, part in _walk(fragment, top):

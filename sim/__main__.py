@@ -125,6 +125,9 @@ def verify(
     stalls: Stalls = 0.0,
     cocotb: Annotated[bool, typer.Option("--cocotb", help="Drive Verilator by cocotb.")] = False,
     waves: Waves = False,
+    emitted: Annotated[
+        bool, typer.Option("--emitted", help="Compile the text of `rtl emit` itself: slower.")
+    ] = False,
     jobs: Annotated[
         int | None, typer.Option(help="Segments side by side; 1 is an unbroken run (all cores).")
     ] = None,
@@ -157,6 +160,7 @@ def verify(
         resume,
         jobs=verifications.cores() if jobs is None else jobs,
         scheduler=scheduler,
+        emitted=emitted,
     )
     with watching(f"{chip.name} in {simulator}", len(given)) as watch:
         _, figures = verifications.verify(chip, given, run, watch)

@@ -147,7 +147,7 @@ def test_a_wrong_bit_in_the_verilog_is_placed(monkeypatch: pytest.MonkeyPatch) -
     verilog = right.verilog.replace(write, write.replace(";", f" ^ ({place});"))
     wrong = dataclasses.replace(right, verilog=verilog)
     monkeypatch.setattr(verifications, "emit", lambda config: wrong)
-    verification, figures = verify(CONFIG, given(), Run("verilator"))
+    verification, figures = verify(CONFIG, given(), Run("verilator", emitted=True))
     first = verification.tally.first
     assert first is not None
     assert (first.stage, first.step, first.index) == ("hidden1.sums", 4, "sum")

@@ -23,7 +23,7 @@ from model.network import totals
 from model.sensor.image import sample_words
 from model.state import State, fresh
 from model.trace import Trace, first_difference
-from rtl.emit import Emission, emit
+from rtl.emit import Emission, emit, emit_processes
 from sim import tools
 from sim.simulators import bulk
 from sim.simulators.bulk import BulkChip
@@ -194,3 +194,31 @@ def test_rows_are_decoded_field_by_field(name: str, data: st.DataObject) -> None
     count = -(-at // 32)
     raw = np.array([[word >> 32 * n & 0xFFFFFFFF for n in range(count)]], dtype=np.uint32)
     assert bulk.decode(boundary, Log(raw, np.array([1]))).tolist() == [codes]
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny", *(pytest.param(n, marks=pytest.mark.slow) for n in ("digits", "spoon-lite"))]
+)
+def test_kept_processes_are_the_emitted_chip(name: str) -> None:
+    """Results, monitors, state, counters and cycles, to the last, of noise learned with pauses."""
+    config = preset(name)
+    rng = np.random.default_rng(0)
+    shape = (config.height, config.width, config.channels)
+    images = rng.integers(0, 256, (12, *shape), dtype=np.uint8) & np.uint8(0xF0)
+    words = np.concatenate(
+        [sample_words(config, image, n % 10, n < 8, 0) for n, image in enumerate(images)]
+    )
+    seen = []
+    for made in (emit, emit_processes):
+        with BulkChip(made(config), "verilator", stalls=0.2) as chip:
+            chip.load(fresh(config, 0))
+            seen.append(chip.observe(words, 8, seed=3))
+    emitted, kept = seen
+    assert emit(config).verilog != emit_processes(config).verilog
+    assert emitted.trace.values() > 0
+    assert first_difference(emitted.trace, kept.trace) is None
+    assert [r.tolist() for r in emitted.results] == [r.tolist() for r in kept.results]
+    assert_equal_states(emitted.state, kept.state)
+    assert emitted.counters == kept.counters
+    cycles = [(one.cycles_train, one.cycles_test) for one in seen]
+    assert cycles[0] == cycles[1]

@@ -1,6 +1,6 @@
 """sim/simulators/compiled.py: Verilog in this process, paused or not, does what it says."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from model.trace import Trace, first_difference
 from sim import tools
 from sim.simulators import compiled
 from sim.simulators.compiled import Bench, Monitor
+from sim.tools.cache import is_whole
 
 # A chip in small: adds up the words of a sample, sends the sum and a verdict, then learns by adding
 # the sum to the word of a memory that the mark chooses. A mark with bit 30 is never answered.
@@ -346,3 +347,42 @@ def test_a_chip_that_cxxrtl_must_evaluate_twice_is_refused(tmp_path: Path) -> No
         "CXXRTL needs several passes a cycle for toy, which is slow; use verilator"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+# Kept objects
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:999] + b"x"])
+def test_a_damaged_object_is_built_anew(
+    damage: Callable[[bytes], bytes], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = built(place, "cxxrtl")
+    capsys.readouterr()
+    assert built(place, "cxxrtl") == library
+    assert capsys.readouterr().err == ""
+    whole = library.read_bytes()
+    library.unlink()  # the process still uses the file behind the name
+    library.write_bytes(damage(whole))
+    assert not is_whole(library)
+    built(place, "cxxrtl")
+    assert capsys.readouterr().err == "compiling toy with cxxrtl, once\n"
+    assert is_whole(library)
+
+
+def test_an_object_under_another_name_is_not_whole(place: Path, tmp_path: Path) -> None:
+    library = built(place, "cxxrtl")
+    other = tmp_path / library.name.replace("cxxrtl", "verilator")
+    other.write_bytes(library.read_bytes())
+    assert not is_whole(other)
+    assert not is_whole(tmp_path / "none.so")
+
+
+def test_verilog_of_two_clocks_runs_by_both_halves_of_a_cycle(place: Path) -> None:
+    """Only where all edges are those of one clock is each edge of it a cycle."""
+    other = TOY.replace("endmodule", "reg odd; always @(negedge clk) odd <= ~odd;\nendmodule")
+    words = stimulus(1)
+    wanted, _, _ = expected(words)
+    with Bench(built(place, "verilator", other), MONITORS, patience=200) as bench:
+        fill(bench, np.zeros((4, 3), np.uint32))
+        bench.feed(words.reshape(-1))
+        assert (bench.results()[0].reshape(-1, 2) == wanted).all()

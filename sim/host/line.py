@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Self
 
@@ -20,6 +19,7 @@ from model.contract.refusal import Refusal
 from model.contract.transport import SPI_CYCLES, UART_CYCLES
 from sim import tools
 from sim.simulators.compiled import BUILD
+from sim.tools.cache import kept
 
 HARNESS = Path(__file__).parent / "line_harness.cpp"
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,12 +124,11 @@ def build(config: ChipConfig, line: str, folder: Path = BUILD / "lines") -> Path
     key = hashlib.sha256(repr(about).encode())
     for source in (HARNESS, ADAPTER):
         key.update(source.read_bytes())
-    kept = folder / f"{config.name}-{line}-{key.hexdigest()[:16]}.so"
-    if not kept.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+
+    def make(place: Path) -> Path:
         print(f"compiling {config.name} behind {line} with verilator, once", file=sys.stderr)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as place:
-            tools.translate("verilator", verilog, "core", Path(place), waves=False)
-            (Path(place) / "line.h").write_text(header)
-            os.replace(tools.compile_shared("verilator", HARNESS, Path(place), False), kept)
-    return kept
+        tools.translate("verilator", verilog, "core", place, waves=False)
+        (place / "line.h").write_text(header)
+        return tools.compile_shared("verilator", HARNESS, place, False)
+
+    return kept(folder / f"{config.name}-{line}-{key.hexdigest()[:16]}.so", make)

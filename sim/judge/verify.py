@@ -23,7 +23,7 @@ from model.contract.refusal import Refusal, guess
 from model.contract.stop import Stopped
 from model.state import fresh
 from model.trace import Difference
-from rtl.emit import Emission, emit
+from rtl.emit import Emission, emit, emit_processes
 from sim.judge import checkpoint
 from sim.judge.crew import side_by_side
 from sim.judge.samples import Samples
@@ -61,6 +61,7 @@ class Run:
     brief: bool = False  #: built sooner, slower to run: for much logic and few samples
     jobs: int = 1
     scheduler: str | None = None
+    emitted: bool = False  #: the very text of `rtl emit`, not the one that simulators run faster
 
     @property
     def by_cocotb(self) -> bool:
@@ -94,7 +95,8 @@ class Verification:
         self.config = config
         self.given = given
         self.run = run
-        self.emission = emission or emit(config)
+        emitted = run.by_cocotb or run.waves or run.emitted
+        self.emission = emission or (emit if emitted else emit_processes)(config)
         self.tally = Tally()
         self.model = self.hardware = fresh(config, given.seed)
         self._finished: list[Finished] = []

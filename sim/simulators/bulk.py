@@ -13,7 +13,7 @@ from model.contract.stages import HEAD_BITS, Boundary, boundaries
 from model.contract.timing import sample_cycles
 from model.state import State
 from model.trace import Trace
-from rtl.emit import Emission, emit
+from rtl.emit import Emission, emit, emit_processes
 from sim.simulators.compiled import BUILD, Bench, Log, Monitor, build
 from sim.simulators.host import HostChip
 from sim.simulators.observed import Observed, Passed, split_results
@@ -132,7 +132,8 @@ def observe(
     waves: bool,
 ) -> Observed:
     """A whole run from a given state; as `sim.simulators.observed` tells."""
-    with BulkChip(emit(config), simulator, stalls=stalls, seed=seed, waves=waves) as chip:
+    emission = emit(config) if waves else emit_processes(config)
+    with BulkChip(emission, simulator, stalls=stalls, seed=seed, waves=waves) as chip:
         chip.load(state)
         return chip.observe(words, train, seed)
 

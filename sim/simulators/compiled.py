@@ -7,9 +7,8 @@ and used again until the Verilog, the harness or a tool changes.
 
 import ctypes
 import hashlib
-import os
+import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from model.contract.refusal import Refusal
 from model.encode import verdicts
 from sim import tools
 from sim.simulators.cxxrtl import cut
+from sim.tools.cache import kept
 
 BUILD = build_folder()
 HARNESS = Path(__file__).parent / "harness.cpp"
@@ -39,6 +39,8 @@ PORTS = (
     *(f"{side}_axis_{port}" for side in "sm" for port in STREAM_PORTS),
     *(f"s_axil_{port}" for port in HOST_PORTS),
 )
+
+CLOCKED = "@(posedge clk)"  #: where all that has an edge has this one, an edge can be a cycle
 
 WAVE_SAMPLES = 8  #: waves are recorded for so many samples: they are large
 MOST_STALLS = 0.95
@@ -92,20 +94,22 @@ def build(
     key = hashlib.sha256(repr(about).encode())
     for source in (HARNESS, HARNESS.with_name(f"{simulator}_adapter.h")):
         key.update(source.read_bytes())
-    kept = folder / f"{toplevel}-{simulator}-{key.hexdigest()[:16]}.so"
-    if not kept.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+    every = len(re.findall(r"\b(?:pos|neg)edge\b", verilog))
+    one_clock = verilog.count(CLOCKED) == every
+    edges = simulator == "verilator" and not waves and one_clock
+
+    def make(place: Path) -> Path:
         print(f"compiling {toplevel} with {simulator}, once", file=sys.stderr)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as place:
-            chip = tools.translate(simulator, verilog, toplevel, Path(place), waves)
-            if simulator == "cxxrtl" and not waves:
-                cut(Path(place) / "Vchip.cpp", Path(place) / "Vchip.h")
-            (Path(place) / "ports.h").write_text(_ports(simulator, chip, monitors))
-            os.replace(tools.compile_shared(simulator, HARNESS, Path(place), waves, brief), kept)
-    return kept
+        chip = tools.translate(simulator, verilog, toplevel, place, waves, edges)
+        if simulator == "cxxrtl" and not waves:
+            cut(place / "Vchip.cpp", place / "Vchip.h")
+        (place / "ports.h").write_text(_ports(simulator, chip, monitors, edges))
+        return tools.compile_shared(simulator, HARNESS, place, waves, brief)
+
+    return kept(folder / f"{toplevel}-{simulator}-{key.hexdigest()[:16]}.so", make)
 
 
-def _ports(simulator: str, chip: str, monitors: Sequence[Monitor]) -> str:
+def _ports(simulator: str, chip: str, monitors: Sequence[Monitor], edges: bool) -> str:
     """The C++ header that tells the harness the names of a chip's pins."""
 
     def pin(port: str) -> str:
@@ -116,6 +120,7 @@ def _ports(simulator: str, chip: str, monitors: Sequence[Monitor]) -> str:
     words = ", ".join(str(monitor.words) for monitor in monitors)
     lines = [
         f"#define CHIP {chip}",
+        *(["#define EDGES"] if edges else []),
         f'#include "{simulator}_adapter.h"',
         *(f"#define PIN_{port} {pin(port)}" for port in PORTS),
         f"#define MONITORS(VISIT) {' '.join(visits)}",

@@ -9,11 +9,6 @@
 namespace {
 
 template <std::size_t bits>
-void put(cxxrtl::value<bits>& pin, uint32_t value) {
-    pin.data[0] = value;
-}
-
-template <std::size_t bits>
 uint32_t word_of(const cxxrtl::value<bits>& pin, uint32_t index) {
     return pin.data[index];
 }
@@ -34,6 +29,11 @@ class Simulation {
   public:
     CHIP pins;
     bool recording = false;
+
+    template <std::size_t bits>
+    void put(cxxrtl::value<bits>& pin, uint32_t value) {
+        pin.data[0] = value;
+    }
 
 #ifdef WAVES
     Simulation(uint64_t, const char* waves) : file(waves) {

@@ -46,12 +46,14 @@ class Bench {
     // `waves`: a file that records the first `wave_samples` samples.
     Bench(uint64_t seed, uint64_t patience, bool logging, const char* waves, uint64_t wave_samples)
         : simulation(seed, waves), patience(patience), logging(logging), wave_samples(wave_samples) {
-        put(PIN_s_axis_tvalid, 0), put(PIN_s_axil_awvalid, 0), put(PIN_s_axil_wvalid, 0);
-        put(PIN_s_axil_bready, 0), put(PIN_s_axil_arvalid, 0), put(PIN_s_axil_rready, 0);
-        put(PIN_s_axil_awprot, 0), put(PIN_s_axil_arprot, 0), put(PIN_s_axil_wstrb, 0xF);
-        put(PIN_rst, 1);
+        simulation.put(PIN_s_axis_tvalid, 0);
+        simulation.put(PIN_s_axil_awvalid, 0), simulation.put(PIN_s_axil_wvalid, 0);
+        simulation.put(PIN_s_axil_bready, 0), simulation.put(PIN_s_axil_arvalid, 0);
+        simulation.put(PIN_s_axil_rready, 0), simulation.put(PIN_s_axil_wstrb, 0xF);
+        simulation.put(PIN_s_axil_awprot, 0), simulation.put(PIN_s_axil_arprot, 0);
+        simulation.put(PIN_rst, 1);
         for (int cycle = 0; cycle < 4; ++cycle) low(), high();
-        put(PIN_rst, 0);
+        simulation.put(PIN_rst, 0);
         clear();
         cycles = verdicts = 0;
     }
@@ -116,12 +118,12 @@ class Bench {
     void low() {
         if (!offering && word != end && !pauses()) {
             offering = true;
-            put(PIN_s_axis_tdata, *word);
-            put(PIN_s_axis_tlast, *word >> 31);
-            put(PIN_s_axis_tvalid, 1);
+            simulation.put(PIN_s_axis_tdata, *word);
+            simulation.put(PIN_s_axis_tlast, *word >> 31);
+            simulation.put(PIN_s_axis_tvalid, 1);
         }
         ready = !pauses();
-        put(PIN_m_axis_tready, ready);
+        simulation.put(PIN_m_axis_tready, ready);
         simulation.low();
         ++cycles;
         ++idle;
@@ -146,7 +148,7 @@ class Bench {
 #undef VISIT
         }
         simulation.high();
-        if (!offering) put(PIN_s_axis_tvalid, 0);
+        if (!offering) simulation.put(PIN_s_axis_tvalid, 0);
     }
 
     template <class Pin>
@@ -163,11 +165,11 @@ class Bench {
     }
 
     Outcome write(uint32_t address, uint32_t value) {
-        put(PIN_s_axil_awaddr, address);
-        put(PIN_s_axil_wdata, value);
-        put(PIN_s_axil_awvalid, 1);
-        put(PIN_s_axil_wvalid, 1);
-        put(PIN_s_axil_bready, 1);
+        simulation.put(PIN_s_axil_awaddr, address);
+        simulation.put(PIN_s_axil_wdata, value);
+        simulation.put(PIN_s_axil_awvalid, 1);
+        simulation.put(PIN_s_axil_wvalid, 1);
+        simulation.put(PIN_s_axil_bready, 1);
         bool address_taken = false, data_taken = false, answered = false, refused = false;
         while (!answered && idle <= patience) {
             low();
@@ -176,17 +178,17 @@ class Bench {
             answered = low_word(PIN_s_axil_bvalid) != 0;
             refused = low_word(PIN_s_axil_bresp) != 0;
             high();
-            if (address_taken) put(PIN_s_axil_awvalid, 0);
-            if (data_taken) put(PIN_s_axil_wvalid, 0);
+            if (address_taken) simulation.put(PIN_s_axil_awvalid, 0);
+            if (data_taken) simulation.put(PIN_s_axil_wvalid, 0);
         }
-        put(PIN_s_axil_bready, 0);
+        simulation.put(PIN_s_axil_bready, 0);
         return !answered ? STUCK : refused ? REFUSED : DONE;
     }
 
     Outcome read(uint32_t address, uint32_t& value) {
-        put(PIN_s_axil_araddr, address);
-        put(PIN_s_axil_arvalid, 1);
-        put(PIN_s_axil_rready, 1);
+        simulation.put(PIN_s_axil_araddr, address);
+        simulation.put(PIN_s_axil_arvalid, 1);
+        simulation.put(PIN_s_axil_rready, 1);
         bool answered = false, refused = false;
         while (!answered && idle <= patience) {
             low();
@@ -195,9 +197,9 @@ class Bench {
             refused = low_word(PIN_s_axil_rresp) != 0;
             value = low_word(PIN_s_axil_rdata);
             high();
-            if (taken) put(PIN_s_axil_arvalid, 0);
+            if (taken) simulation.put(PIN_s_axil_arvalid, 0);
         }
-        put(PIN_s_axil_rready, 0);
+        simulation.put(PIN_s_axil_rready, 0);
         return !answered ? STUCK : refused ? REFUSED : DONE;
     }
 };

@@ -10,11 +10,6 @@
 
 namespace {
 
-template <class Pin>
-void put(Pin& pin, uint32_t value) {
-    pin = value;
-}
-
 template <class Pin, std::enable_if_t<std::is_integral_v<Pin>, int> = 0>
 uint32_t word_of(const Pin& pin, uint32_t index) {
     return uint32_t(uint64_t(pin) >> (32 * index));
@@ -53,6 +48,25 @@ class Simulation {
 #endif
     }
 
+    template <class Pin>
+    void put(Pin& pin, uint32_t value) {
+        changed |= pin != value;
+        pin = value;
+    }
+
+#ifdef EDGES
+    // Every edge of the clock is a cycle. What it leads to is settled behind it, but for what
+    // inputs do that change later.
+    void low() {
+        if (changed) run();
+        changed = false;
+    }
+
+    void high() {
+        pins.clk = !pins.clk;
+        run();
+    }
+#else
     void low() {
         pins.clk = 0;
         run();
@@ -62,8 +76,10 @@ class Simulation {
         pins.clk = 1;
         run();
     }
+#endif
 
   private:
+    bool changed = true;
 #ifdef WAVES
     VerilatedVcdC recorder;
 #endif

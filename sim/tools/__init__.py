@@ -337,11 +337,20 @@ _OBJECTS = build_folder() / "objects"
 
 # Names are hidden, so that shared objects of several chips live side by side in one process.
 _SHARED = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-I.")
-# Whole registers read from where parts of them were just written stall a processor: no vectors.
-_FAST = ("-O3", "-march=native", "-fno-tree-vectorize", "-fno-store-merging")
+_FAST = {
+    "verilator": ("-O2", "-march=native"),
+    # Whole registers read from where parts of them were just written stall a processor: no vectors.
+    "cxxrtl": ("-O3", "-march=native", "-fno-tree-vectorize", "-fno-store-merging"),
+}
 _BRIEF = ("-O1",)  # for what runs so briefly that compiling takes longest
 
-_VERILATING = ("--cc", "--no-timing", "--x-initial", "unique", "--x-assign", "unique", "-O3")
+_VERILATING = (
+    *("--cc", "--no-timing", "--x-initial", "unique", "--x-assign", "unique", "-O3"),
+    "-fno-expand",  # words of wide values in loops: the code of a cycle fits a cache better
+    # Where Yosys keeps processes it declares what has no bits as [-1:0], and gives every signal its
+    # default before a `case`.
+    *("-Wno-ASCRANGE", "-Wno-CASEINCOMPLETE"),
+)
 # Nets that synthesis named begin with an underscore: without them a netlist would show no toggle.
 _TRACING = ("--trace-vcd", "--trace-underscore")
 
@@ -363,18 +372,21 @@ def compiled_by(simulator: str) -> str:
     names = (simulator, "g++", *(("yosys",) if simulator == "cxxrtl" else ()))
     versions = [f"{name} {require(name).version}" for name in names]
     processor = call(compiler(), ["-march=native", "-Q", "--help=target"])
-    flags = [*_SHARED, *_FAST, *_BRIEF, *_VERILATING, *_TRACING, _CXXRTL_PASSES]
+    flags = [*_SHARED, *_FAST[simulator], *_BRIEF, *_VERILATING, *_TRACING, _CXXRTL_PASSES]
     return "\n".join([*versions, *flags, processor])
 
 
-def translate(simulator: str, verilog: str, toplevel: str, folder: Path, waves: bool) -> str:
+def translate(
+    simulator: str, verilog: str, toplevel: str, folder: Path, waves: bool, edges: bool = False
+) -> str:
     """Translate the text of Verilog into C++ in `folder`, and give how it names the chip's class.
 
-    The class is declared in Vchip.h. `waves` keeps the signals inside the chip.
+    The class is declared in Vchip.h. `waves` keeps the signals inside the chip. With `edges` every
+    edge of the clock, rising or falling, is a cycle, which Verilator runs in half the evaluations.
     Raises `Refusal` where the Verilog does not translate.
     """
     source = folder / "chip.v"
-    source.write_text(verilog)
+    source.write_text(verilog.replace("@(posedge clk)", "@(edge clk)") if edges else verilog)
     if simulator == "verilator":
         options = [*_VERILATING, *(_TRACING if waves else ()), *_waived()]
         options += ["--top-module", toplevel, "--prefix", "Vchip", "--Mdir", "."]
@@ -408,20 +420,22 @@ def compile_shared(
         includes = [cxxrtl_include()]
     flags = [*_SHARED, f"-I{harness.parent}", *(f"-I{path}" for path in includes)]
     flags += ["-DNDEBUG", *(["-DWAVES"] if waves else [])]
+    fast: Sequence[str] = () if brief else _FAST[simulator]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = [pool.submit(_compile, source, flags, folder, brief) for source in sources]
+        jobs = [pool.submit(_compile, source, fast, flags, folder) for source in sources]
         objects = [job.result() for job in jobs]
     target = folder / "chip.so"
     call(compiler(), ["-shared", "-o", target.name, *objects, "-lpthread"], folder)
     return target
 
 
-def _compile(source: Path, flags: Sequence[str], folder: Path, brief: bool) -> str:
-    """Compile a source in `folder`; what runs briefly, or once a run or less, is not optimised."""
-    rarely = brief or source.stem.endswith("__Slow") or source.stem.startswith("verilated")
+def _compile(source: Path, fast: Sequence[str], flags: Sequence[str], folder: Path) -> str:
+    """Compile a source in `folder`, `fast` unless it runs once a run or less."""
+    rarely = source.stem.endswith("__Slow") or source.stem.startswith("verilated")
     target = f"{source.stem}.o"
     through = Tool("g++", Path(sys.executable), "")
-    command = [compiler().path, *(_BRIEF if rarely else _FAST), *flags, "-c", "-o", target]
+    optimising: Sequence[str] = _BRIEF if rarely or not fast else fast
+    command: list[str | Path] = [compiler().path, *optimising, *flags, "-c", "-o", target]
     call(through, ["-I", _OBJCACHE, _OBJECTS, *command, source], folder)
     return target
 

@@ -1,0 +1,38 @@
+"""What was built, kept in the user's cache folder: used again only where it is whole.
+
+A file ends in a sum over its name and its content (loaders of shared objects read past it), so that
+one which was damaged, cut short or put under another name is built anew instead of being loaded.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+SUM_BYTES = hashlib.sha256().digest_size
+
+
+def kept(path: Path, build: Callable[[Path], Path]) -> Path:
+    """The file at `path`, whole; where it is not, `build` makes it in a temporary folder."""
+    if not is_whole(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=path.parent) as place:
+            built = build(Path(place))
+            content = built.read_bytes()
+            built.write_bytes(content + _sum(path, content))
+            os.replace(built, path)
+    return path
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there and is what was built under its name."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return content[-SUM_BYTES:] == _sum(path, content[:-SUM_BYTES])
+
+
+def _sum(path: Path, content: bytes) -> bytes:
+    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
