@@ -205,7 +205,7 @@ def test_npz_recordings(tmp_path: Path, structured: bool) -> None:
         rows.dtype.names = tuple("xytp")
         np.savez(path, events=rows)
     else:
-        np.savez(path, **fields)
+        np.savez(path, **fields)  # type: ignore[arg-type]
     assert read_recording(path).tolist() == [(3, 5, 10, 1), (4, 6, 12, 0)]
 
 

@@ -1,6 +1,7 @@
 """Health: shares by hand, and advice where a chip cannot learn, each from a chip that is so ill."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +22,11 @@ def trained(config: ChipConfig) -> Health:
     return health(config, chip.state_, chip.counters_, X, Y)
 
 
-def with_conv(**choices: int) -> ChipConfig:
+def with_conv(**choices: Any) -> ChipConfig:
     return replace(TINY, conv=(replace(TINY.conv[0], **choices),))
 
 
-def with_hidden(**choices: int) -> ChipConfig:
+def with_hidden(**choices: Any) -> ChipConfig:
     return replace(TINY, hidden=(replace(TINY.hidden[0], **choices),))
 
 

@@ -113,7 +113,7 @@ def test_a_real_recording_at_the_cameras_pace_arrives_whole(name: str) -> None:
     The chip takes a word every 26 cycles, as a convolution of 5 x 5 does.
     """
     events = recording(name, 105_000)
-    rows = [tuple(int(row[field]) for field in "xytp") for row in events]
+    rows = [(int(e["x"]), int(e["y"]), int(e["t"]), int(e["p"])) for e in events]
     played = play(Aer(CAMERA, tick=512, depth=32), rows, period=26)
     *words, mark = map(unpack, played.words)
     assert mark == Mark(7, learn=True)
@@ -137,7 +137,7 @@ def test_faster_events_than_the_chip_takes_are_dropped_and_counted() -> None:
     stated = cycles / period + depth  # what the chip takes in that time, and the queue
     assert len(arrived) == pytest.approx(stated, abs=3)
     order = [(x, y, p) for x, y, _, p in sent]
-    places = [order.index(one) for one in arrived]
+    places = [order.index((x, y, p)) for x, y, p in arrived]
     assert places == sorted(set(places))  # none doubled, none out of order
 
 

@@ -110,7 +110,7 @@ def test_modulation_is_that_of_the_model(rule: str, gate: Gate) -> None:
             heard.clear()
             await sample(ctx, sums, label, learn, error)
             assert heard == (expected.tolist() if learn else [])
-            some = some or expected.any()
+            some = some or bool(expected.any())
         assert some
 
     simulator = Simulator(part)

@@ -80,7 +80,8 @@ def test_cells_become_the_features_of_the_model(name: str, taken: float) -> None
     async def sample(ctx: Any, potentials: Codes) -> tuple[list[tuple[int, int]], int]:
         """Features of a map, and cycles of work."""
         memories = list(banks(shape, potentials))
-        running, found, work = True, [], 0
+        running, work = True, 0
+        found: list[tuple[int, int]] = []
         # A word comes three steps after its address, as through registers and memory.
         steps: list[Any] = [(None, {})] * 3
         features = pooled.features

@@ -185,7 +185,7 @@ class ChipConfig:
         else:
             inputs, value = self.height * self.width * self.channels, self.pixel
         sizes = [layer.neurons for layer in self.hidden] + [self.readout.classes]
-        chosen = [layer.lanes for layer in (*self.hidden, self.readout)]
+        chosen = [*(layer.lanes for layer in self.hidden), self.readout.lanes]
         rates = [layer.rate_shift for layer in self.hidden] + [self.readout.rate_shift]
         for number, (outputs, rate_shift) in enumerate(zip(sizes, rates, strict=True)):
             last = number == len(self.hidden)

@@ -183,8 +183,8 @@ def _pair(
             pairs[at + _U(2) * x + _U(2)] = code
             many = np.int64(code if counted else code != 0)
             seen += many
-            over += covered[x] * many
-    return seen, over
+            over += np.int64(covered[x]) * many
+    return int(seen), int(over)
 
 
 def _correlation(
