@@ -173,7 +173,8 @@ def _pair(
     line: Maps, pairs: NDArray[np.int16], to: int, plane: int, covered: Numbers, counted: bool
 ) -> tuple[int, int]:
     """Write a row of pixels; number of their events, and of windows across over these."""
-    seen = over = np.int64(0)
+    seen: Any = np.int64(0)
+    over: Any = np.int64(0)
     width, channels = line.shape
     for channel in range(channels):
         at = _U(2 * (channel * plane + to))
