@@ -240,6 +240,7 @@ def project() -> dict[str, list[str]]:
 def locked(*locks: str) -> dict[str, str]:
     """Package -> exact version, of some locks, on this Python and machine."""
     text = "".join((ROOT / f"{name}.lock").read_text() for name in locks)
+    text = re.sub(r"^([a-z0-9.-]+)\[[a-z0-9,-]+\]", r"\1", text, flags=re.MULTILINE)
     lines = re.findall(r"^([a-z0-9-]+==[^\\\n]+)", text, re.MULTILINE)
     pins = [Requirement(line) for line in lines]
     here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
@@ -268,7 +269,7 @@ def test_every_locked_version_is_exact_and_hashed(name: str) -> None:
     text = (ROOT / f"{name}.lock").read_text()
     entries = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "").splitlines()
     assert len(entries) >= 1
-    pinned = re.compile(r"[a-z0-9.-]+==[\w.]+( ; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+")
+    pinned = re.compile(r"[a-z0-9.-]+(\[[a-z0-9,-]+\])?==[\w.]+( ; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+")
     assert [entry for entry in entries if not pinned.fullmatch(entry)] == []
 
 
