@@ -112,7 +112,7 @@ class Conv(wiring.Component):
             potentials.advance.eq(pool.advance),
             potentials.enable.eq(enable),
             potentials.clear.eq(place.valid),
-            potentials.keep.eq(place.summing),
+            potentials.keep.eq(place.valid & place.summing),
             pool.place.eq(fourth),
             pool.mark_valid.eq(pooling & ~walking & ~place.valid & ~third.valid & ~fourth.valid),
         ]

@@ -269,7 +269,9 @@ def test_every_locked_version_is_exact_and_hashed(name: str) -> None:
     text = (ROOT / f"{name}.lock").read_text()
     entries = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "").splitlines()
     assert len(entries) >= 1
-    pinned = re.compile(r"[a-z0-9.-]+(\[[a-z0-9,-]+\])?==[\w.]+( ; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+")
+    pinned = re.compile(
+        r"[a-z0-9.-]+(\[[a-z0-9,-]+\])?==[\w.]+( ; [^-]+)?( +--hash=sha256:[0-9a-f]{64})+"
+    )
     assert [entry for entry in entries if not pinned.fullmatch(entry)] == []
 
 
