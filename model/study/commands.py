@@ -11,7 +11,7 @@ import typer
 
 from model.contract.artifact import write_json, write_text
 from model.contract.refusal import Refusal, speaking_plainly
-from model.options import Data, DataDir, Json, Rule, Seed, TestFraction
+from model.options import Data, DataDir, Json, Preset, Rule, Seed, TestFraction
 
 if TYPE_CHECKING:
     from model.study.calibrate import Calibration, Progress
@@ -215,9 +215,7 @@ def adapt(
             help="rotate, invert, dead-rows, contrast, new-classes, drift, split, or a .toml file."
         ),
     ],
-    preset: Annotated[
-        str | None, typer.Option(help="Chip by name (digits where not given).")
-    ] = None,
+    preset: Preset = None,
     config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
     data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
     data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
