@@ -460,7 +460,7 @@ def test_a_configuration_of_ones_own_is_emitted(tmp_path: Path) -> None:
         ),
         (
             ("--config", "nowhere.toml"),
-            "cannot read configuration nowhere.toml: No such file or directory",
+            "cannot read configuration nowhere.toml: No such file or directory; check the path",
         ),
         (
             ("--preset", "tiny", "--out", "Makefile/out"),
