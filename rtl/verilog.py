@@ -119,7 +119,7 @@ def verilog(
     top: str,
     title: str,
     ports: Sequence[Signal] | None = None,
-    passes: Sequence[str] = PASSES,
+    passes: Sequence[str] | None = None,
 ) -> str:
     """Verilog of a component: a header, the modules, the modules of the memories that there are.
 
@@ -136,7 +136,9 @@ def verilog(
     borders = list(ports) if ports is not None else _ports(component)
     design, _ = rtlil.convert_fragment(fragment, borders, top, emit_src=False)
     design = design.replace(f"cell \\{BUFFER} ", f"cell {BUFFER} ")  # Yosys's own cell
-    modules = _yosys("\n".join((f"read_rtlil <<end_of_design\n{design}\nend_of_design", *passes)))
+    modules = _yosys(
+        "\n".join((f"read_rtlil <<end_of_design\n{design}\nend_of_design", *(passes or PASSES)))
+    )
     # The first line names Yosys, and the machine that it was built on.
     modules = modules.partition("\n")[2]
     for path, part in _walk(fragment, top):

@@ -343,8 +343,8 @@ def test_data_that_are_not_there_are_not_replaced(
         (
             f"{WHOLE}name = 'a'\nheigth = 8",
             "the configuration has no field 'heigth'; it has name, "
-            "height, width, hidden, readout, channels, pixel_bits, conv, learning, weight_bits, "
-            "lanes, counters, rules; did you mean 'height'?",
+            "height, width, hidden, readout, channels, pixel_bits, coding, windows, conv, "
+            "learning, weight_bits, lanes, counters, rules; did you mean 'height'?",
         ),
     ],
 )
@@ -397,7 +397,7 @@ def test_what_cannot_be_written_is_refused_before_training(tmp_path: Path, optio
 
 
 def test_a_set_that_cannot_be_downloaded_is_one_sentence() -> None:
-    message = "mnst cannot be downloaded; choose one of mnist, fashion-mnist, cifar10"
+    message = "mnst cannot be downloaded; choose one of mnist, fashion-mnist, cifar10, nmnist"
     assert refused("data", "get", "mnst") == message
 
 

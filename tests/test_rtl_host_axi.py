@@ -21,7 +21,9 @@ from rtl.host.axi import LITE, OKAY, SLVERR, LiteBridge
 from rtl.host.registers import Registers
 from sim import tools
 
-TINY = preset("tiny")
+SPREAD = preset("tiny")
+# Words of one access each: kernels of one place.
+TINY = dataclasses.replace(SPREAD, conv=(dataclasses.replace(SPREAD.conv[0], places=1),))
 WIDE = dataclasses.replace(TINY, lanes=16)  # words of several accesses
 SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
 

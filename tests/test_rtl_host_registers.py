@@ -26,7 +26,9 @@ STEP, BASE = (
 )  # a counter of the stand-in reads as BASE + n * STEP
 SEED_BITS = preset("tiny").learning.lfsr_bits
 
-NARROW = preset("tiny")  # words of 32 and of 2 bits: one access each
+TINY = preset("tiny")
+# Words of 32 and of 2 bits: one access each.
+NARROW = dataclasses.replace(TINY, conv=(dataclasses.replace(TINY.conv[0], places=1),))
 WIDE = dataclasses.replace(NARROW, lanes=16)  # words of 48, 128, 2 and 80 bits
 CONFIGS = {
     "narrow": NARROW,
