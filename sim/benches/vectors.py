@@ -60,7 +60,7 @@ def run_model(config: ChipConfig, state: State, samples: Sequence[Words]) -> Run
     run = Run(config, samples, [], Trace.of(config), [], state.copy(), state.copy())
     for words in samples:
         admitted = admit(config, words)
-        run.marks.append(_mark(admitted.mark, admitted.faulty))
+        run.marks.append(_mark(config, admitted.mark, admitted.faulty))
         chip = PlainChip(config, run.after, run.trace)
         chip.take(words)
         run.counts.append(chip.counts)
@@ -130,8 +130,11 @@ def extreme(config: ChipConfig, state: State, share: float = 1.0) -> State:
     return found
 
 
-def _mark(mark: Mark, faulty: bool) -> dict[str, int]:
-    return mark._asdict() | {"faulty": faulty}
+def _mark(config: ChipConfig, mark: Mark, faulty: bool) -> dict[str, int]:
+    fields = mark._asdict() | {"faulty": faulty}
+    if config.windows == 1:  # such a chip has no wire for it
+        del fields["window"]
+    return fields
 
 
 # Bits
