@@ -165,7 +165,8 @@ def test_patience_outlasts_the_longest_sample() -> None:
     found = observed("cxxrtl")
     longest = max(found.cycles_train, found.cycles_test) / SAMPLES
     assert bulk.patience(CONFIG, 0.0) > 5 * longest
-    assert bulk.patience(CONFIG, 0.9) > 9 * bulk.patience(CONFIG, 0.0)
+    fixed = 1_000  # whatever the chip
+    assert bulk.patience(CONFIG, 0.9) - fixed > 9 * (bulk.patience(CONFIG, 0.0) - fixed)
 
 
 def test_verilog_of_another_chip_is_refused() -> None:
