@@ -169,7 +169,7 @@ def rule_of(config: ChipConfig, rule: str, **learning: Any) -> ChipConfig:
 
 
 SMALL = ChipConfig(
-    name="small",
+    name="little",
     height=6,
     width=5,
     conv=(Conv(kernels=3, size=3, padding=1, shift=4, bank="random"),),

@@ -524,7 +524,8 @@ def test_resuming_needs_a_checkpoint() -> None:
 def test_an_unknown_simulator_is_refused() -> None:
     with pytest.raises(Refusal) as refusal:
         verify(CONFIG, given(), Run("modelsim"))
-    assert str(refusal.value) == "the simulator must be verilator, cxxrtl or icarus, not 'modelsim'"
+    told = "the simulator must be one of verilator, cxxrtl, icarus, not 'modelsim'"
+    assert str(refusal.value) == told
 
 
 @pytest.mark.parametrize("test", [0, 5000])
