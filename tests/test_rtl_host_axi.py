@@ -428,7 +428,7 @@ from model.contract.presets import preset
 from model.contract.storage import host_banks
 from sim.benches.drivers import AxisMonitor, randomly, start
 
-CONFIG = preset("tiny")
+CONFIG = SPREAD
 RESULTS = []
 
 
@@ -554,7 +554,7 @@ async def a_busy_chip_refuses_the_host_what_would_disturb_it(dut):
 def chip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the chip's Verilog and its bench, importable."""
     folder = tmp_path_factory.mktemp("chip")
-    emit(TINY).write(folder)
+    emit(SPREAD).write(folder)
     (folder / "axi_chip_bench.py").write_text(CHIP_BENCH)
     sys.path.insert(0, str(folder))
     yield folder
