@@ -34,9 +34,6 @@ def routed(**figures: object) -> Routed:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="results/boards.json holds the first chip's figures: boards are to be measured anew"
-)
 def test_the_icebreaker_is_routed_as_recorded() -> None:
     found = route("icebreaker")
     found.check_timing()
