@@ -22,13 +22,14 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from model.arith import Words
 from model.contract.choices import Conv, Hidden, Learning, Readout
 from model.contract.config import ChipConfig
 from model.contract.counters import Kind, counters
 from model.contract.event import Mark, pack_mark
 from model.contract.refusal import Refusal
+from model.contract.result import VERDICT_AT
 from model.state import fresh
-from model.trace import first_difference
 from rtl.emit import Emission, emit
 from sim.benches.vectors import (
     Run,
@@ -38,6 +39,7 @@ from sim.benches.vectors import (
     repeated_samples,
     run_model,
 )
+from sim.judge.difference import Comparison
 from sim.simulators import cosim
 from sim.simulators.observed import Observed
 from sim.trust import golden
@@ -182,23 +184,29 @@ def try_verilog(mutant: Mutant) -> Finding:
 
 
 def difference(run: Run, seen: Observed) -> str:
-    """Where the hardware first differs from the model, in traces, results, state or counters."""
-    if found := first_difference(run.trace, seen.trace):
-        return str(found)
-    scores = [rows.ravel().tolist() for rows in run.rows("readout.scores") if len(rows)]
-    if [result[:-1].tolist() for result in seen.results] != scores:
-        return "results"
-    for name, bank in run.after.banks.items():
-        if not np.array_equal(bank, seen.state.banks[name]):
-            return f"bank {name}"
-    if run.after.lfsrs != seen.state.lfsrs:
-        return "LFSRs"
-    for counter in counters(VICTIM):
-        if counter.kind is not Kind.STALL:
-            total = run.total(counter.stage)[counter.event]
-            if seen.counters[counter.name] != total:
-                return f"{counter.name}: expected {total}, got {seen.counters[counter.name]}"
-    return ""
+    """Where the hardware first differs from the model, by verify's own judge; empty if nowhere."""
+    last = len(run.samples)
+    judged = Comparison()
+    judged.traces(run.trace, seen.trace)
+    judged.results(_results(run), seen.results)
+    judged.states(run.after, seen.state, last)
+    wanted = {
+        counter.name: run.total(counter.stage)[counter.event]
+        for counter in counters(VICTIM)
+        if counter.kind is not Kind.STALL
+    }
+    judged.counters(wanted, seen.counters, last)
+    return str(judged.first or "")
+
+
+def _results(run: Run) -> list[Words]:
+    """Output words of each sample that was not aborted: its scores, then its verdict."""
+    pairs = zip(run.rows("readout.scores"), run.rows("readout.verdict"), strict=True)
+    return [
+        np.append(scores.ravel(), 1 << VERDICT_AT | verdict.ravel()).astype(np.uint32)
+        for scores, verdict in pairs
+        if len(scores)
+    ]
 
 
 # Golden data and the model
