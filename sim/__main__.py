@@ -105,6 +105,8 @@ def _tell_mismatches(figures: dict[str, Any]) -> None:
     from sim.judge import verify as verifications
 
     verifications.write_mismatches(figures, Path("mismatches.json"))
+    sample = figures["first_mismatch"]["sample"]
+    print(f"to look at it: the same choices with `replay --sample {sample}` in place of `verify`")
     print(f"{verifications.sentence(figures)}; see mismatches.json")
     raise typer.Exit(1)
 
@@ -170,6 +172,45 @@ def verify(
     if figures["mismatches"]:
         _tell_mismatches(figures)
     print(verifications.sentence(figures))
+
+
+@app.command()
+def replay(
+    sample: Annotated[int, typer.Option(help="Number of the sample, as a verdict tells it.")],
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
+    simulator: Simulator = "verilator",
+    data: Data = None,
+    data_dir: DataDir = None,
+    test_fraction: TestFraction = None,
+    train: TrainSamples = 1000,
+    test: TestSamples = 400,
+    epochs: Epochs = 1,
+    seed: Seed = 0,
+    stalls: Stalls = 0.0,
+    before: Annotated[int, typer.Option(help="Samples that go ahead of it.")] = 1,
+    json: Json = None,
+) -> None:
+    """Run one sample of `verify` again: waves, a view of them, and what crossed every boundary."""
+    from model.data import load
+    from rtl.emit import emit
+    from sim.judge import replay as replays
+    from sim.judge.samples import samples
+
+    chip = chosen(preset, config, rule)
+    loaded = load(data or data_for(chip), data_dir=data_dir, test_fraction=test_fraction, seed=seed)
+    given = samples(chip, loaded, train, test, seed, epochs)
+    replayed = replays.replay(
+        emit(chip), given, sample, simulator=simulator, stalls=stalls, before=before
+    )
+    Console().print(replays.table(replayed))
+    if json:
+        write_json(json, replayed.told())
+    print(f"waves: {replayed.waves}; open them with `gtkwave {replayed.view}`")
+    first = replayed.comparison.first
+    print(f"[{replayed.comparison.mismatches}] mismatches" + (f"; first: {first}" if first else ""))
+    raise typer.Exit(0 if replayed.comparison.equal else 1)
 
 
 @app.command()
