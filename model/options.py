@@ -55,3 +55,16 @@ Json = Annotated[Path | None, typer.Option(help="Write the figures here, as JSON
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what is there instead of refusing to.")
 ]
+
+Scenario = Annotated[
+    str,
+    typer.Option(
+        help="rotate, invert, dead-rows, contrast, new-classes, drift, split, or a .toml file."
+    ),
+]
+Stream = Annotated[int, typer.Option(help="Samples met once after the change.")]
+StreamRate = Annotated[int, typer.Option("--rate", help="Rate step in the stream.")]
+SelfLabel = Annotated[
+    int | None,
+    typer.Option(help="No labels: learn what the best sum wins by that much, such as 131072."),
+]

@@ -21,7 +21,11 @@ from model.options import (
     Overwrite,
     Preset,
     Rule,
+    Scenario,
     Seed,
+    SelfLabel,
+    Stream,
+    StreamRate,
     TestFraction,
 )
 from sim.options import Simulator, Stalls, TestSamples, TrainSamples, Waves
@@ -211,6 +215,50 @@ def replay(
     first = replayed.comparison.first
     print(f"[{replayed.comparison.mismatches}] mismatches" + (f"; first: {first}" if first else ""))
     raise typer.Exit(0 if replayed.comparison.equal else 1)
+
+
+@app.command()
+def adapt(
+    scenario: Scenario,
+    preset: Preset = None,
+    config: Config = None,
+    simulator: Simulator = "verilator",
+    data: Data = None,
+    data_dir: DataDir = None,
+    epochs: Epochs = 3,
+    stream: Stream = 500,
+    rate: StreamRate = 0,
+    self_label: SelfLabel = None,
+    test: TestSamples = 200,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Prove `model adapt` in Verilog: every learner's stream, and test samples after each look."""
+    from model.data import load
+    from model.study.adapt import meeting
+    from model.study.experiment import samples_for
+    from model.study.scenario import read_scenario
+    from sim.judge import adapt as adaptations
+    from sim.judge.progress import watching
+
+    world = read_scenario(scenario)
+    chip = chosen(preset, config, None)
+    data = data or data_for(chip)
+    samples = samples_for(chip, load(data, data_dir=data_dir, seed=seed))
+    with Console(stderr=True).status(f"training {chip.name} before {world.kind}"):
+        met = meeting(
+            chip, samples, world,
+            epochs=epochs, stream=stream, rate=rate, seed=seed, margin=self_label,
+        )  # fmt: skip
+    title = f"{chip.name} meets {world.kind} in {simulator}"
+    with watching(title, adaptations.planned(met, test)) as watch:
+        proofs = list(adaptations.prove(met, test, simulator, seed, watch))
+    figures = adaptations.figures(met, proofs, simulator)
+    if json:
+        write_json(json, {"preset": chip.name, "data": data, "epochs": epochs, **figures})
+    Console().print(adaptations.table(met, proofs, simulator))
+    print(f"[{figures['mismatches']}/{figures['compared_values']:,}] mismatches")
+    raise typer.Exit(1 if figures["mismatches"] else 0)
 
 
 @app.command()

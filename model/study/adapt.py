@@ -85,9 +85,60 @@ class World:
     stream: Features
     labels: Codes
     old: Features
+    old_images: Images
     old_labels: Codes
     changed_images: Images  #: of the test, before they are changed
     changed_labels: Codes
+
+
+@dataclass(frozen=True)
+class Start:
+    """A learner before the stream: a chip of which its layers learn on, and what it knows."""
+
+    learner: str
+    config: ChipConfig
+    state: State
+
+    def chip(self) -> FastChip:
+        """The chip, whose learning leaves the start as it is."""
+        return FastChip(self.config, self.state.copy())
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Trained chips and the world that they are going to meet, in which every look is taken."""
+
+    scenario: Scenario
+    world: World
+    looks: list[int]
+    starts: list[Start]
+    rate: int  #: step of the rate schedule
+    margin: int | None  #: with which a chip labels the stream itself; None: labels are given
+
+    def changed(self, look: int) -> Images:
+        """The test images as they are after so many samples of the stream."""
+        share = 1.0 if self.scenario.still else look / self.looks[-1]
+        return self.scenario.changed(self.world.changed_images, share)
+
+    def lessons(self, chip: FastChip, first: int, last: int) -> Iterator["Lesson"]:
+        """What a chip is to learn from a part of the stream, as far as it has come before each."""
+        if self.margin is None:
+            part = slice(first, last)
+            yield Lesson(part, self.world.labels[part], np.ones(last - first, bool))
+            return
+        for start in range(first, last, BLOCK):
+            part = slice(start, min(start + BLOCK, last))
+            labels, margins = _decided(chip, self.world.images[part])
+            yield Lesson(part, labels, margins >= self.margin)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A part of the stream, the labels that it is given, and which samples are learned."""
+
+    part: slice
+    labels: Codes
+    taken: np.ndarray
 
 
 def adapt(
@@ -103,6 +154,32 @@ def adapt(
     progress: Progress | None = None,
 ) -> Adaptation:
     """Train a chip, change its world, and let every learner meet the stream.
+
+    Parameters as those of `meeting`, which raises what this one does.
+    """
+    met = meeting(
+        config, samples, scenario, epochs=epochs, stream=stream, rate=rate, seed=seed, margin=margin
+    )
+    courses = []
+    for start in met.starts:
+        courses.append(_course(met, start))
+        if progress is not None:
+            progress(len(courses), len(met.starts))
+    return Adaptation(config, scenario, seed, met.looks, courses)
+
+
+def meeting(
+    config: ChipConfig,
+    samples: Samples,
+    scenario: Scenario,
+    *,
+    epochs: int,
+    stream: int,
+    rate: int,
+    seed: int,
+    margin: int | None,
+) -> Meeting:
+    """Train a chip, and change its world.
 
     Parameters: `epochs` of the training before, on all training samples but the `stream` last of a
     drawn order (at most half of them); `rate`, the step of the rate schedule in the stream;
@@ -129,15 +206,12 @@ def adapt(
     }
     world = _world(config.with_rule("drtp"), states["drtp"], samples, then, scenario)
     looks = [look for look in LOOKS if look < stream] + [stream]
-    courses = []
-    for done, learner in enumerate(LEARNERS):
+    starts = []
+    for learner in LEARNERS:
         rule = "dfa" if learner == "dfa" else "drtp"
         held = _under(config.with_rule(rule), learner)
-        chip = FastChip(held, _kept(held, states[rule]))
-        courses.append(_course(chip, learner, world, scenario, looks, rate, margin))
-        if progress is not None:
-            progress(done + 1, len(LEARNERS))
-    return Adaptation(config, scenario, seed, looks, courses)
+        starts.append(Start(learner, held, _kept(held, states[rule])))
+    return Meeting(scenario, world, looks, starts, rate, margin)
 
 
 def _trained(config: ChipConfig, samples: Samples, epochs: int, seed: int) -> State:
@@ -173,69 +247,53 @@ def _world(
         front.features(images),
         samples.y_train[then],
         front.features(samples.x_test[old]),
+        samples.x_test[old],
         samples.y_test[old],
         samples.x_test[asked],
         samples.y_test[asked],
     )
 
 
-def _course(
-    chip: FastChip,
-    learner: str,
-    world: World,
-    scenario: Scenario,
-    looks: list[int],
-    rate: int,
-    margin: int | None,
-) -> Course:
+def _course(met: Meeting, start: Start) -> Course:
+    world, chip = met.world, start.chip()
     changed: list[float] = []
     old: list[float] = []
-    met = used = right = learned = 0
-    test = chip.features(scenario.changed(world.changed_images))
-    for look in looks:
-        if margin is None:
-            part = slice(learned, look)
-            rates = np.full(look - learned, rate)
-            classes, _ = chip.run_features(world.stream[part], world.labels[part], rates, True)
-            met += int(np.count_nonzero(classes == world.labels[part]))
-        else:
-            for part, classes, sure in _blocks(chip, world, learned, look, margin):
-                rates = np.full(len(classes), rate)
-                chip.run_features(world.stream[part], classes, rates, sure)
-                hits = classes == world.labels[part]
-                met += int(np.count_nonzero(hits))
-                used += int(np.count_nonzero(sure))
-                right += int(np.count_nonzero(hits & sure))
+    hits = used = right = learned = 0
+    test = chip.features(met.changed(0))
+    for look in met.looks:
+        for lesson in met.lessons(chip, learned, look):
+            rates = np.full(len(lesson.labels), met.rate)
+            seen = world.stream[lesson.part]
+            classes, _ = chip.run_features(seen, lesson.labels, rates, lesson.taken)
+            hit = classes == world.labels[lesson.part]
+            hits += int(np.count_nonzero(hit))
+            used += int(np.count_nonzero(lesson.taken))
+            right += int(np.count_nonzero(hit & lesson.taken))
         learned = look
-        if not scenario.still:
-            share = look / looks[-1]
-            test = chip.features(scenario.changed(world.changed_images, share))
+        if not met.scenario.still:
+            test = chip.features(met.changed(look))
         changed.append(_accuracy(chip, test, world.changed_labels))
         old.append(_accuracy(chip, world.old, world.old_labels))
-    own = margin is not None and learner != "off"
+    own = met.margin is not None and start.learner != "off"
     return Course(
-        learner,
+        start.learner,
         changed,
         old,
-        met / looks[-1],
-        used / looks[-1] if own else None,
+        hits / met.looks[-1],
+        used / met.looks[-1] if own else None,
         right / max(used, 1) if own else None,
     )
 
 
-def _blocks(
-    chip: FastChip, world: World, first: int, last: int, margin: int
-) -> Iterator[tuple[slice, Codes, np.ndarray]]:
-    """Samples of the stream, what the chip takes them for, and which of them it is sure of."""
-    for start in range(first, last, BLOCK):
-        part = slice(start, min(start + BLOCK, last))
-        trace = Trace.of(chip.config)
-        seen = FastChip(chip.config, chip.state, trace)
-        nothing = np.zeros(part.stop - part.start, np.int64)
-        classes, _ = seen.run(world.images[part], nothing, nothing, False)
-        sums = trace.records["readout.sums"].rows[:, 1].reshape(len(classes), -1)
-        best = np.sort(sums, axis=1)
-        yield part, classes, best[:, -1] - best[:, -2] >= margin
+def _decided(chip: FastChip, images: Images) -> tuple[Codes, Codes]:
+    """What a chip takes samples for, and by how much the best sum of each wins."""
+    trace = Trace.of(chip.config)
+    seen = FastChip(chip.config, chip.state, trace)
+    nothing = np.zeros(len(images), np.int64)
+    classes, _ = seen.run(images, nothing, nothing, False)
+    sums = trace.records["readout.sums"].rows[:, 1].reshape(len(classes), -1)
+    best = np.sort(sums, axis=1)
+    return classes, best[:, -1] - best[:, -2]
 
 
 def _accuracy(chip: FastChip, features: Features, labels: Codes) -> float:

@@ -11,7 +11,20 @@ import typer
 
 from model.contract.artifact import write_json, write_text
 from model.contract.refusal import Refusal, speaking_plainly
-from model.options import Data, DataDir, Json, Preset, Rule, Seed, TestFraction
+from model.options import (
+    Config,
+    Data,
+    DataDir,
+    Json,
+    Preset,
+    Rule,
+    Scenario,
+    Seed,
+    SelfLabel,
+    Stream,
+    StreamRate,
+    TestFraction,
+)
 
 if TYPE_CHECKING:
     from model.study.calibrate import Calibration, Progress
@@ -209,31 +222,26 @@ def export(
 
 
 def adapt(
-    scenario: Annotated[
-        str,
-        typer.Option(
-            help="rotate, invert, dead-rows, contrast, new-classes, drift, split, or a .toml file."
-        ),
-    ],
+    scenario: Scenario,
     preset: Preset = None,
-    config: Annotated[Path | None, typer.Option(help="Chip of your own, as TOML.")] = None,
-    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")] = "digits",
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the data files.")] = None,
+    config: Config = None,
+    data: Data = None,
+    data_dir: DataDir = None,
     epochs: Annotated[int, typer.Option(help="Passes of the training before the change.")] = 3,
-    stream: Annotated[int, typer.Option(help="Samples met once after the change.")] = 10000,
-    rate: Annotated[int, typer.Option(help="Rate step in the stream.")] = 0,
-    self_label: Annotated[
-        int | None,
-        typer.Option(help="No labels: learn what the best sum wins by that much, such as 131072."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+    stream: Stream = 10000,
+    rate: StreamRate = 0,
+    self_label: SelfLabel = None,
+    seed: Seed = 0,
+    json: Json = None,
     plot: Annotated[Path | None, typer.Option(help="Write the picture here, as PNG.")] = None,
 ) -> None:
-    """Change a trained chip's world, and see it adapt: off, the readout, drtp and dfa."""
+    """Change a trained chip's world, and see it adapt: off, the readout, drtp and dfa.
+
+    The same in Verilog: sim adapt.
+    """
     from rich.console import Console
 
-    from model.contract.presets import chosen
+    from model.contract.presets import chosen, data_for
     from model.data import load
     from model.study import adapt as study
     from model.study.experiment import samples_for
@@ -242,6 +250,7 @@ def adapt(
     with speaking_plainly():
         world = read_scenario(scenario)
         chip = chosen(preset, config, None)
+        data = data or data_for(chip)
         samples = samples_for(chip, load(data, data_dir=data_dir, seed=seed))
         with _counting(f"{chip.name} meets {scenario}") as watch:
             found = study.adapt(
