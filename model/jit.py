@@ -1,13 +1,15 @@
 """Compiled loops: numba's, with a cache on disk whose damage costs time and nothing else.
 
 Numba itself ends in a traceback, or in worse, where a file of its cache is damaged, where the disk
-is full, and where no folder can be written. Here such a function is compiled again.
+is full, and where no folder can be written; and where two processes compile a function at once it
+may take the code of one signature for that of another. Here such a function is compiled again.
 """
 
 import hashlib
 import pickle
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -33,7 +35,7 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        # A name of its own: numba would not know what to make of the sums.
+        # A name of its own: numba would not know what to make of these files.
         self._cache_file = _Files(
             cache_path=self._cache_path,
             filename_base=f"{self._impl.filename_base}.summed",
@@ -53,30 +55,33 @@ class _Cache(FunctionCache):
 
 
 class _Files(IndexDataCacheFile):
-    """The files of a function's cache, each behind the sum of its content."""
+    """The files of a function's cache: one a signature, which names it, behind a sum.
 
-    def _dump(self, value: Any) -> bytes:
-        content = super()._dump(value)
-        return hashlib.sha256(content).digest() + content
+    Numba numbers them, and keeps the numbers in an index: of two processes that compile for two
+    signatures at once both take the same number, and one signature then runs the other's code.
+    """
 
-    def _load_index(self) -> dict[Any, str]:
+    def save(self, key: Any, data: Any) -> None:
+        """Keep what was compiled for a key: signature, processor and code of the function."""
+        content = self._dump(data)
+        with self._open_for_write(self._path(key)) as file:
+            file.write(self._sum(key, content) + content)
+
+    def load(self, key: Any) -> Any:
+        """What was compiled for a key, or None where there is nothing, or nothing whole."""
         try:
-            with open(self._index_path, "rb") as file:
-                version = pickle.load(file)
-                stamp, overloads = _checked(file.read())
-        except Exception:  # a damaged pickle can raise anything
-            return {}
-        fresh = version == self._version and stamp == self._source_stamp
-        return overloads if fresh else {}
+            content = self._path(key).read_bytes()
+        except OSError:
+            return None
+        kept, content = content[:SUM_BYTES], content[SUM_BYTES:]
+        return pickle.loads(content) if kept == self._sum(key, content) else None
 
-    def _load_data(self, name: str) -> Any:
-        with open(self._data_path(name), "rb") as file:
-            return _checked(file.read())
+    def _path(self, key: Any) -> Path:
+        signature, processor, _ = key
+        name = hashlib.sha256(repr((signature, processor)).encode()).hexdigest()[:16]
+        return Path(self._index_path).with_suffix(f".{name}.nbc")
 
-
-def _checked(content: bytes) -> Any:
-    """What was saved. Raises OSError, which the cache takes for a missing file, where it is not."""
-    kept, content = content[:SUM_BYTES], content[SUM_BYTES:]
-    if hashlib.sha256(content).digest() != kept:
-        raise OSError("a file of the cache is damaged")
-    return pickle.loads(content)
+    def _sum(self, key: Any, content: bytes) -> bytes:
+        """Over all that decides whether the content may run."""
+        about = repr((self._version, self._source_stamp, key))
+        return hashlib.sha256(about.encode() + content).digest()
