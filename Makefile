@@ -18,7 +18,7 @@ PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost lint check bench fpga clean docs docs-test soak signoff
+.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost lint check bench fpga clean docs docs-test soak signoff formal
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ golden-check: .venv/.installed  ## compare the model with golden/
 
 sabotage: .venv/.installed .venv/.icarus  ## change operators and bits one at a time: each must be caught
 	@$(PYTHON) -m sim sabotage
+
+formal: .venv/.installed  ## prove what components do in every cycle; each claim's broken twin must fail
+	@$(PYTHON) -m sim formal --json build/formal.json
 
 fuzz: .venv/.installed  ## send damaged files through every reader (MINUTES, SEED)
 	@$(PYTHON) -m sim fuzz --minutes $(MINUTES) --seed $(SEED)

@@ -148,6 +148,11 @@ def verilog(
     return header + modules + "".join(MEMORIES[k].format(name=memory(top, k)) for k in used)
 
 
+def intermediate(design: Elaboratable, top: str, ports: Sequence[Signal]) -> str:
+    """RTLIL of a design as it stands, for proofs: no member held, no memory put in its place."""
+    return rtlil.convert(design, name=top, ports=ports, emit_src=False)
+
+
 def memory(top: str, kind: str) -> str:
     """Name of a module of memories, "1rw" or "1r1w"."""
     return f"{top}_memory_{kind}"

@@ -1,4 +1,4 @@
-"""Commands of trust: soak, signoff."""
+"""Commands of trust: formal, soak, signoff."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +11,35 @@ from model.contract.refusal import Refusal
 
 FAILURES = Path("build/soak")
 PAGE = Path("build/signoff.html")
+
+
+def formal(
+    part: Annotated[str | None, typer.Option(help="Only the component of this name.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write how each claim ended here.")] = None,
+) -> None:
+    """Prove what the hardware's components do in every cycle, whatever comes."""
+    from joblib import parallel_config
+    from rich.console import Console
+
+    from sim.trust.formal import proof as proofs
+    from sim.trust.formal.subjects import SUBJECTS
+
+    names = [subject.name for subject in SUBJECTS]
+    if part is not None and part not in names:
+        raise Refusal(f"nothing is claimed of {part!r}; choose one of {', '.join(names)}")
+    chosen = [subject for subject in SUBJECTS if part in (None, subject.name)]
+    console = Console(stderr=True)
+    found: list[proofs.Proof] = []
+    with console.status("proving") as status, parallel_config(n_jobs=-1):
+        for ended in proofs.prove_all(chosen):
+            found += ended
+            status.update(f"proving: {len(found)} claims, the last of the {found[-1].subject}")
+    Console().print(proofs.table(found))
+    if json:
+        write_json(json, proofs.figures(found))
+    bad = sum(not proof.good for proof in found)
+    print(f"{len(found) - bad} of {len(found)} claims are proved, their broken twins fail")
+    raise typer.Exit(1 if bad else 0)
 
 
 def soak(
@@ -87,4 +116,4 @@ def signoff(
     raise typer.Exit(0 if signing.is_green(claims) else 1)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (soak, signoff)
+COMMANDS: tuple[Callable[..., None], ...] = (formal, soak, signoff)

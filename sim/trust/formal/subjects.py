@@ -1,0 +1,12 @@
+"""Everything that is proved, by component."""
+
+from sim.trust.formal import arith, bus, queue, uart, walk
+from sim.trust.formal.proof import Subject
+
+SUBJECTS: tuple[Subject, ...] = (
+    *arith.SUBJECTS,
+    queue.SUBJECT,
+    walk.SUBJECT,
+    bus.SUBJECT,
+    *uart.SUBJECTS,
+)
