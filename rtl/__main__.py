@@ -31,15 +31,30 @@ def emit(
     monitors: Annotated[
         bool, typer.Option(help="Show what crosses each boundary on ports of its own.")
     ] = True,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Trained model, as `model train --out` wrote it: its chip, its weights."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("build/rtl"),
 ) -> None:
-    """Write the chip's Verilog, port list, register map, C header and FuseSoC core file."""
+    """Write the chip's Verilog, port list, register map, C header and FuseSoC core file.
+
+    With --weights the memories hold the model from the start: the chip classifies after reset,
+    without a host; --rule none leaves out all that learns.
+    """
+    from model.export.trained import trained
     from rtl import emit as emission
     from rtl.top import RESETS
 
     if reset not in RESETS:
         raise Refusal(f"reset must be {' or '.join(RESETS)}, not {reset!r}")
-    for path in emission.emit(chosen(preset, config, rule), reset, monitors).write(out):
+    if weights is None:
+        found = emission.emit(chosen(preset, config, rule), reset, monitors)
+    else:
+        if preset or config:
+            raise Refusal("--weights brings its own chip; leave --preset and --config out")
+        found = emission.emit_loaded(*trained(weights, rule), reset, monitors)
+    for path in found.write(out):
         print(path)
 
 

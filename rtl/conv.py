@@ -75,9 +75,7 @@ class Conv(wiring.Component):
         m.submodules.window = window = Window(self.config, self.number)
         m.submodules.cells = cells = Cells(self.config, self.number)
         m.submodules.taps = products = self.products
-        m.submodules.kernel_bank = kernel_bank = Bank(
-            self.kernel_bank.word_bits, self.kernel_bank.words
-        )
+        m.submodules.kernel_bank = kernel_bank = Bank(self.kernel_bank)
         wiring.connect(m, wiring.flipped(self.kernels), kernel_bank.host)
         wiring.connect(m, wiring.flipped(self.events), window.events)
         wiring.connect(m, pool.features, wiring.flipped(self.features))

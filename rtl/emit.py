@@ -9,10 +9,12 @@ from amaranth.hdl import Elaboratable, Signal
 
 from model.contract.artifact import write_text
 from model.contract.config import ChipConfig
+from model.contract.refusal import Refusal
+from model.contract.storage import host_banks
 from rtl import handbook
 from rtl.handbook import Port
 from rtl.top import AxiTop
-from rtl.verilog import PROCESSES, verilog
+from rtl.verilog import PROCESSES, Contents, verilog
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,25 @@ def emit(config: ChipConfig, reset: str = "rst", monitors: bool = True) -> Emiss
     `reset`, `monitors`: as of `rtl.top.AxiTop`; what is run here has both as they are by default.
     Raises `Refusal` where Yosys is missing or fails.
     """
+    return emit_loaded(config, {}, reset, monitors)
+
+
+def emit_loaded(
+    config: ChipConfig, contents: Contents, reset: str = "rst", monitors: bool = True
+) -> Emission:
+    """The Verilog of a chip that holds `contents` from the start: it needs no host to classify.
+
+    `contents`: words of host banks by name; `reset`, `monitors` as of `emit`. Seeds start as after
+    any reset. Raises `Refusal` where a bank is no host bank of the chip or its words do not fit.
+    """
+    for name, words in contents.items():
+        bank = next((bank for bank in host_banks(config) if bank.name == name), None)
+        if bank is None or len(words) != bank.words or max(words) >> bank.word_bits:
+            raise Refusal(f"{name} with {len(words)} words is no bank of the chip {config.name}")
     top = handbook.top(config)
     title = f"{config.name}: rule {config.rule_name}, SHA-256 of the configuration {config.sha256}"
     ports = handbook.ports(config, reset, monitors)
-    text = verilog(AxiTop(config, reset, monitors), top, title)
+    text = verilog(AxiTop(config, reset, monitors), top, title, contents=contents)
     return Emission(config, top, ports, text)
 
 

@@ -76,7 +76,7 @@ class ModulateByLabel(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the bank, its address and the gate."""
         m = Module()
-        m.submodules.bank = projection = Bank(self.bank.word_bits, self.bank.words)
+        m.submodules.bank = projection = Bank(self.bank)
         m.submodules.gate = gate = Gated(self.config)
         wiring.connect(m, wiring.flipped(self.projection), projection.host)
         coming, neuron = self.coming, self.neuron
@@ -130,7 +130,7 @@ class ModulateByError(wiring.Component):
         """Build the memory of gate flags and the second walk."""
         m = Module()
         shape, neuron, modulation = self.shape, self.neuron, self.modulation
-        m.submodules.bank = projection = Bank(self.bank.word_bits, self.bank.words)
+        m.submodules.bank = projection = Bank(self.bank)
         m.submodules.gate = gate = Gated(self.config)
         m.submodules.gates = gates = memory.Memory(shape=2, depth=shape.outputs, init=[])
         wiring.connect(m, wiring.flipped(self.projection), projection.host)

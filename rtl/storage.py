@@ -4,10 +4,13 @@ from amaranth.hdl import Elaboratable, Module, Mux, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In
 
+from model.contract import storage
 from rtl.ports import BankPort
 
 #: An attribute of memories: they never read and write in the same cycle.
 SINGLE_PORT = "single_port"
+#: An attribute of memories that are to hold something from the start: the bank's name.
+LOADED = "loaded"
 
 
 class Bank(wiring.Component):
@@ -18,17 +21,22 @@ class Bank(wiring.Component):
     read; one access a cycle, which suits single-port SRAM and the UP5K's SPRAM.
     """
 
-    def __init__(self, word_bits: int, words: int) -> None:
-        self.word_bits = word_bits
-        self.words = words
-        port = BankPort(word_bits, words)
+    def __init__(self, bank: storage.Bank) -> None:
+        self.bank = bank
+        port = BankPort(bank.word_bits, bank.words)
         super().__init__({"stage": In(port), "host": In(port)})
 
     def elaborate(self, platform: object) -> Elaboratable:
         """Build the memory and its arbiter."""
         m = Module()
+        bank = self.bank
+        attributes: dict[str, int | str] = {SINGLE_PORT: 1}
+        # What a platform has `contents` for is there from the start; a reset leaves it alone.
+        words = getattr(platform, "contents", {}).get(bank.name, [])
+        if words:
+            attributes[LOADED] = bank.name
         m.submodules.cells = cells = memory.Memory(
-            shape=unsigned(self.word_bits), depth=self.words, init=[], attrs={SINGLE_PORT: 1}
+            shape=unsigned(bank.word_bits), depth=bank.words, init=words, attrs=attributes
         )
         read, write = cells.read_port(), cells.write_port()
         stage, host = self.stage, self.host

@@ -199,7 +199,7 @@ class Synapses(wiring.Component):
         """Build the forward pass; the learner only where the layer learns."""
         m = Module()
         config, shape = self.config, self.shape
-        m.submodules.bank = bank = Bank(self.bank.word_bits, self.bank.words)
+        m.submodules.bank = bank = Bank(self.bank)
         wiring.connect(m, wiring.flipped(self.weights), bank.host)
         m.submodules.fetch = fetch = Fetch(config, shape)
         m.submodules.multiplier = multiplier = self.multiplier

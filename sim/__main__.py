@@ -262,6 +262,41 @@ def adapt(
 
 
 @app.command()
+def classify(
+    model: Annotated[Path, typer.Argument(help="Trained model, as `train --out` wrote it.")],
+    rule: Rule = None,
+    simulator: Simulator = "verilator",
+    data: Data = None,
+    data_dir: DataDir = None,
+    test_fraction: TestFraction = None,
+    test: TestSamples = 1000,
+    json: Json = None,
+) -> None:
+    """Classify in a chip that holds a model after reset (`rtl emit --weights`); compare all."""
+    from model.data import load
+    from model.network import ChipModel
+    from sim.judge import classify as classifying
+    from sim.judge.progress import watching
+    from sim.judge.verify import sentence
+
+    saved = ChipModel.load(model)
+    loaded = load(
+        data or data_for(saved.config),
+        data_dir=data_dir,
+        test_fraction=test_fraction,
+        seed=saved.seed,
+    )
+    with watching(f"{saved.config.name} after reset, in {simulator}", test) as watch:
+        figures = classifying.classify(model, rule, loaded, test, simulator, watch)
+    if json:
+        write_json(json, figures)
+    print(f"{figures['accuracy']['rtl']:.2%} of {test:,} test samples, no host wrote anything")
+    if figures["mismatches"]:
+        _tell_mismatches(figures)
+    print(sentence(figures))
+
+
+@app.command()
 def bench(
     preset: Preset = None,
     json: Json = None,

@@ -29,7 +29,10 @@ RULES = {
         *("sklearn", "model.contract", "model.data", "model.jit", "model.options", "model.paper"),
     },
     "rtl": {"amaranth", "model.contract", "rtl"},
-    "rtl.__main__": {"typer", "model.contract", "model.door", "model.options", "rtl"},
+    "rtl.__main__": {
+        *("typer", "model.contract", "model.door", "model.options", "rtl"),
+        "model.export.trained",  # the command brings a model's words; no stage computes by it
+    },
     "rtl.boards": {"amaranth", "amaranth_boards", "model.contract", "rtl"},
     "sim": {
         *("numpy", "cocotb", "cocotb_tools", "cocotbext", "matplotlib", "rich", "typer", "jinja2"),

@@ -31,7 +31,7 @@ from model.contract.storage import host_banks, index_bits
 from rtl import handbook
 from rtl import verilog as writing
 from rtl.conv import Conv
-from rtl.emit import emit, emit_component
+from rtl.emit import emit, emit_component, emit_loaded
 from rtl.encode import Encode
 from rtl.hidden import Hidden
 from rtl.readout import Readout
@@ -160,6 +160,38 @@ def test_people_can_read_it(config: ChipConfig) -> None:
 
 def test_a_chip_that_is_emitted_twice_in_a_process_is_made_once() -> None:
     assert emit(preset("tiny")) is emit(preset("tiny"))
+
+
+def test_words_given_stand_in_the_memories_and_nothing_else_changes(tmp_path: Path) -> None:
+    banks = {bank.name: bank for bank in host_banks(TINY)}
+    draw = random.Random(1)
+    contents = {
+        name: [draw.getrandbits(bank.word_bits) for _ in range(bank.words)]
+        for name, bank in banks.items()
+    }
+    found = emit_loaded(TINY, contents)
+    for name, words in contents.items():
+        module = found.verilog.partition(f"module tiny_memory_{name.replace('.', '_')} #(")[2]
+        lines = re.findall(r"words\[(\d+)\] = (\d+)'h(\w+);", module.partition("endmodule")[0])
+        assert [int(place) for place, _, _ in lines] == list(range(banks[name].words))
+        assert [int(word, 16) for _, _, word in lines] == words
+        # Yosys misreads a constant of more than 32 bits that does not tell its size.
+        assert all(int(word, 16) >> int(bits) == 0 for _, bits, word in lines)
+    verilog = found.write(tmp_path)[0]
+    tools.lint([verilog], found.top)
+    plain, full = (
+        emission.verilog.partition("\n// One port")[0] for emission in (emit(TINY), found)
+    )
+    single = "|".join(name.replace(".", "_") for name in banks)
+    assert re.sub(f"tiny_memory_({single})", "tiny_memory_1rw", full) == plain
+
+
+@pytest.mark.parametrize(
+    "contents", [{"hidden1.queue": [0]}, {"readout.weights": [0]}, {"readout.weights": [1 << 999]}]
+)
+def test_words_that_are_no_banks_are_refused(contents: dict[str, list[int]]) -> None:
+    with pytest.raises(Refusal, match="is no bank of the chip tiny"):
+        emit_loaded(TINY, contents)
 
 
 # -- memories -------------------------------------------------------------------------------------

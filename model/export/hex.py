@@ -8,16 +8,27 @@ from model.state import State
 
 def files(config: ChipConfig, state: State) -> dict[str, str]:
     """File name -> text: `<chip>.<bank>.hex`, words in order of address, lane 0 lowest."""
+    words = contents(config, state)
     return {
-        f"{config.name}.{bank.name}.hex": _words(config, bank, state) for bank in host_banks(config)
+        f"{config.name}.{bank.name}.hex": _text(config, bank, words[bank.name])
+        for bank in host_banks(config)
     }
 
 
-def _words(config: ChipConfig, bank: Bank, state: State) -> str:
+def contents(config: ChipConfig, state: State) -> dict[str, list[int]]:
+    """The words of every host bank by its name, lane 0 lowest."""
+    return {bank.name: _words(bank, state) for bank in host_banks(config)}
+
+
+def _words(bank: Bank, state: State) -> list[int]:
+    bits, mask = bank.code.bits, (1 << bank.code.bits) - 1
+    return [
+        sum((code & mask) << lane * bits for lane, code in enumerate(word))
+        for word in to_words(bank, state.banks[bank.name]).tolist()
+    ]
+
+
+def _text(config: ChipConfig, bank: Bank, words: list[int]) -> str:
     digits = -(-bank.word_bits // 4)
-    mask = (1 << bank.code.bits) - 1
-    lines = [f"// {config.name} {bank.name}: {bank.words} words of {bank.lanes} codes"]
-    for word in to_words(bank, state.banks[bank.name]).tolist():
-        packed = sum((code & mask) << lane * bank.code.bits for lane, code in enumerate(word))
-        lines.append(f"{packed:0{digits}x}")
-    return "\n".join(lines) + "\n"
+    head = f"// {config.name} {bank.name}: {bank.words} words of {bank.lanes} codes"
+    return "\n".join((head, *(f"{word:0{digits}x}" for word in words))) + "\n"
