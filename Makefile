@@ -7,6 +7,8 @@ SEED ?= 0
 WAVES ?=
 MINUTES ?= 5
 BOARD ?= icebreaker
+CONFIG ?=
+WEIGHTS ?=
 
 # Programs built go here, not to the user's cache folder: `make clean` takes them away.
 export DRTP_BUILD_DIR ?= $(CURDIR)/build
@@ -18,7 +20,7 @@ PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost lint check bench fpga clean docs docs-test soak signoff formal
+.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost lint check bench fpga program clean docs docs-test soak signoff formal
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -83,8 +85,11 @@ signoff: .venv/.installed  ## hold every claim against how its checks last ended
 bench: .venv/.installed  ## measure the speed of all ways to run
 	@$(PYTHON) -m sim bench
 
-fpga: .venv/.installed  ## place and route a board into a bitstream in build/fpga (BOARD=icebreaker or versa)
-	@$(PYTHON) -m sim fpga --board $(BOARD)
+fpga: .venv/.installed  ## place and route a board into a bitstream in build/fpga (BOARD, CONFIG=chip.toml or WEIGHTS=run.npz)
+	@$(PYTHON) -m sim fpga --board $(BOARD) $(if $(CONFIG),--config $(CONFIG)) $(if $(WEIGHTS),--weights $(WEIGHTS))
+
+program: .venv/.installed  ## load the board with what `make fpga` made (BOARD)
+	@$(PYTHON) -m sim program --board $(BOARD)
 
 clean:  ## remove what was built (.venv stays)
 	@rm -rf build .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -2,14 +2,15 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from model.contract.artifact import check_intent, write_json
+from model.contract.config import ChipConfig
 from model.contract.presets import chosen, data_for
-from model.contract.refusal import speaking_plainly
+from model.contract.refusal import Refusal, speaking_plainly
 from model.door import Plain
 from model.options import (
     Config,
@@ -31,6 +32,10 @@ from model.options import (
 from sim.options import Simulator, Stalls, TestSamples, TrainSamples, Waves
 from sim.silicon import commands as silicon
 from sim.trust import commands as trust
+
+if TYPE_CHECKING:
+    from model.data import Dataset
+    from sim.host.demo import Wire
 
 app = typer.Typer(
     cls=Plain,
@@ -325,16 +330,43 @@ def host_demo(
     json: Json = None,
 ) -> None:
     """Train a simulated chip as a host does, byte by byte, and the model beside it."""
-    from model.data import load
-    from sim.host import demo
+    from sim.host.line import SimulatedLine
 
     chip = chosen(preset, config, rule)
-    data = data or data_for(chip)
-    loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
+    loaded = _loaded(chip, data, data_dir, test_fraction, seed)
+    with SimulatedLine(chip, line) as wire:
+        _demonstrate(chip, loaded, wire, line, limit, epochs, seed, json)
+
+
+def _loaded(
+    chip: ChipConfig,
+    data: str | None,
+    data_dir: Path | None,
+    test_fraction: float | None,
+    seed: int,
+) -> "Dataset":
+    from model.data import load
+
+    return load(data or data_for(chip), data_dir=data_dir, test_fraction=test_fraction, seed=seed)
+
+
+def _demonstrate(
+    chip: ChipConfig,
+    loaded: "Dataset",
+    wire: "Wire",
+    line: str,
+    limit: int | None,
+    epochs: int,
+    seed: int,
+    json: Path | None,
+) -> None:
+    """Train chip and model over a line, show what came of it, and fail where they differ."""
+    from sim.host import demo
+
     planned = demo.planned(loaded, limit, epochs)
-    with demo.watching(f"{chip.name} learns {data} behind {line}", planned) as progress:
+    with demo.watching(f"{chip.name} learns {loaded.name} behind {line}", planned) as progress:
         figures = demo.demonstrate(
-            chip, loaded, limit=limit, epochs=epochs, seed=seed, line=line, progress=progress
+            chip, loaded, wire, limit=limit, epochs=epochs, seed=seed, line=line, progress=progress
         )
     if json:
         write_json(json, figures)
@@ -343,29 +375,79 @@ def host_demo(
     raise typer.Exit(0 if figures["equal"] else 1)
 
 
+Board = Annotated[str, typer.Option(help="icebreaker, versa, ulx3s (85F) or ulx3s_25f")]
+
+
 @app.command()
 def fpga(
-    board: Annotated[str, typer.Option(help="icebreaker or versa")] = "icebreaker",
+    board: Board = "icebreaker",
+    config: Annotated[
+        Path | None, typer.Option(help="Chip of your own, as TOML (the board's).")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Trained model that the chip holds from the start.")
+    ] = None,
+    rule: Rule = None,
     record: Annotated[
         bool, typer.Option("--record", help="Keep the figures to compare with.")
     ] = False,
     json: Json = None,
 ) -> None:
     """Map, place and route a board into a bitstream; compare with the figures recorded."""
+    from model.export.trained import trained
     from sim.silicon import fpga as boards
 
+    own, contents = (chosen(None, config, rule) if config else None), None
+    if weights is not None:
+        if config is not None:
+            raise Refusal("--weights brings its own chip; leave --config out")
+        own, contents = trained(weights, rule)
     with Console(stderr=True).status(board) as status:
-        routed = boards.route(board, lambda step: status.update(f"{board}: {step}"))
+        routed = boards.route(board, own, contents, lambda step: status.update(f"{board}: {step}"))
     if json:
         write_json(json, dataclasses.asdict(routed))
     Console().print(boards.table(routed))
     routed.check_timing()
+    if own is not None:
+        return  # nothing is recorded of a chip of one's own
     if record:
         boards.record(routed)
     worse = boards.regressions(routed)
     for line in worse:
         print(f"worse than recorded: {line}")
     raise typer.Exit(1 if worse else 0)
+
+
+@app.command()
+def program(board: Board = "icebreaker") -> None:
+    """Load a board with the bitstream that `fpga` made, by iceprog or openFPGALoader."""
+    from sim.silicon import program as loaders
+
+    print(" ".join(loaders.program(board)))
+
+
+@app.command("host")
+def host(
+    port: Annotated[str, typer.Option(help="Serial port of the board, such as /dev/ttyUSB1.")],
+    baud: Annotated[int, typer.Option(help="Bits a second of the board's line.")] = 1_000_000,
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
+    data: Data = None,
+    data_dir: DataDir = None,
+    test_fraction: TestFraction = None,
+    limit: Limit = None,
+    epochs: Epochs = 5,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Train a chip on a board over its serial port, and the model beside it."""
+    from sim.host.serial import SerialLine
+
+    chip = chosen(preset, config, rule)
+    loaded = _loaded(chip, data, data_dir, test_fraction, seed)
+    with SerialLine(port, baud) as line:
+        _demonstrate(chip, loaded, line, port, limit, epochs, seed, json)
 
 
 @app.command()

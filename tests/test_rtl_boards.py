@@ -1,6 +1,7 @@
 """rtl/boards: what a board hands to its tools, on the pins and at the clock that it states."""
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from amaranth.sim import Simulator
 
 from model.contract.presets import preset
 from model.contract.reading import from_dict
+from model.contract.storage import host_banks
 from model.contract.transport import UART_CYCLES
-from rtl.boards import BOARDS, icebreaker, versa
+from rtl.boards import BOARDS, icebreaker
 from rtl.boards.board import RESET_CYCLES, Reset
+from rtl.boards.ecp5 import BAUD, Ecp5Board
+from sim import tools
 from sim.host.line import ROOT
 
 EACH = pytest.mark.parametrize("name", BOARDS)
@@ -40,7 +44,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_board_tells_what_it_is(written: Path, name: str) -> None:
     about = json.loads((written / f"{name}.board.json").read_text())
     config = from_dict(about["chip"])
-    assert config.name == {"icebreaker": "spoon-lite", "versa": "spoon"}[name]
+    assert (
+        config.name
+        == {
+            "icebreaker": "spoon-lite",
+            "versa": "spoon",
+            "ulx3s": "spoon",
+            "ulx3s_25f": "spoon-lite",
+        }[name]
+    )
     assert about["config_sha256"] == config.sha256
     assert about["rule"] == "drtp"
     assert about["clock_mhz"] * 1e6 == BOARDS[name].clock_hz
@@ -70,6 +82,16 @@ def test_the_host_of_the_versa_is_on_the_usb_serial_port(written: Path) -> None:
     found = re.findall(r'LOCATE COMP "(\w+)" SITE "(\w+)"', (written / "versa.lpf").read_text())
     host = {"host_0__rx__io": "C11", "host_0__tx__io": "A11"}
     assert dict(found) == host | {"clk100_0__p": "P3", "rst_0__io": "T1"}
+
+
+@pytest.mark.parametrize("name", ["ulx3s", "ulx3s_25f"])
+def test_the_host_of_the_ulx3s_is_on_the_usb_serial_port(written: Path, name: str) -> None:
+    """By the board's own file of pins: ftdi_txd, which the USB chip drives, M1; ftdi_rxd L4."""
+    found = re.findall(r'LOCATE COMP "(\w+)" SITE "(\w+)"', (written / f"{name}.lpf").read_text())
+    host = {"host_0__rx__io": "M1", "host_0__tx__io": "L4"}
+    assert dict(found) == host | {"clk25_0__io": "G2", "button_fire_0__io": "R1"}
+    about = json.loads((written / f"{name}.board.json").read_text())
+    assert about["nextpnr"][1] == {"ulx3s": "--85k", "ulx3s_25f": "--25k"}[name]
 
 
 def test_a_reset_outlasts_its_cause_by_what_memories_need() -> None:
@@ -110,13 +132,42 @@ def test_clocks_are_what_they_must_be_and_inside_the_range_of_their_oscillators(
     assert BOARDS["icebreaker"].clock_hz >= 20e6
     assert BOARDS["versa"].clock_hz >= 50e6
     assert 533e6 <= icebreaker.OSCILLATOR_HZ * icebreaker.MULTIPLIER <= 1066e6
-    assert 400e6 <= BOARDS["versa"].clock_hz * versa.OUTPUT_DIVIDER <= 800e6
+    for board in BOARDS.values():
+        if issubclass(board, Ecp5Board):
+            assert 400e6 <= board.clock_hz * board.output_divider <= 800e6
 
 
-def test_the_serial_line_is_as_fast_as_it_says() -> None:
-    cycles = BOARDS["versa"].clock_hz / versa.BAUD
-    assert abs(round(cycles) / cycles - 1) < 0.01
-    assert cycles >= UART_CYCLES
+def test_serial_lines_are_as_fast_as_they_say() -> None:
+    for board in BOARDS.values():
+        if issubclass(board, Ecp5Board):
+            cycles = board.clock_hz / BAUD
+            assert abs(round(cycles) / cycles - 1) < 0.01
+            assert cycles >= UART_CYCLES
+
+
+@pytest.mark.parametrize("name", ["icebreaker", "ulx3s_25f"])
+def test_a_board_takes_a_chip_of_ones_own_and_what_it_holds(name: str, tmp_path: Path) -> None:
+    """Mapped by Yosys: the words stand in the design, and nothing else has contents."""
+    config = preset("tiny", "none")
+    draw = random.Random(3)
+    contents = {
+        bank.name: [draw.getrandbits(bank.word_bits) for _ in range(bank.words)]
+        for bank in host_banks(config)
+    }
+    own = json.dumps({"chip": config.to_dict(), "contents": contents})
+    done = command("board", name, "--out", str(tmp_path), "--own", given=own)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / f"{name}.board.json").read_text())["chip"]["name"] == "tiny"
+    (opening,) = re.findall(r"^delete .+$", (tmp_path / f"{name}.ys").read_text(), re.M)
+    script = f"read_rtlil {name}.il; {opening}; write_rtlil left.il"
+    tools.call(tools.require("yosys"), ["-q", "-p", script], tmp_path)
+    left = (tmp_path / "left.il").read_text()
+    held = re.findall(r"cell \$meminit_v2 .*?connect \\DATA \d+'([01]+)", left, re.S)
+    sizes = sorted(bank.words * bank.word_bits for bank in host_banks(config))
+    assert sorted(map(len, held)) == sizes
+    words = contents["readout.weights"]
+    bits = next(bank.word_bits for bank in host_banks(config) if bank.name == "readout.weights")
+    assert "".join(f"{word:0{bits}b}" for word in reversed(words)) in held
 
 
 def test_only_the_weights_of_the_icebreaker_go_to_spram(written: Path) -> None:
@@ -144,5 +195,5 @@ def test_a_core_has_the_pins_of_its_line_and_the_same_bytes_every_time(
 def test_an_unknown_board_is_refused(tmp_path: Path) -> None:
     done = command("board", "papilio", "--out", str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: there is no board 'papilio'; there are icebreaker, versa\n"
+    assert done.stderr == f"error: there is no board 'papilio'; there are {', '.join(BOARDS)}\n"
     assert list(tmp_path.iterdir()) == []

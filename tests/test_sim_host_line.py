@@ -34,7 +34,8 @@ def digits(test: int) -> Dataset:
 def demonstrated(config: ChipConfig, name: str, **choices: Any) -> dict[str, Any]:
     """A short demonstration on the digits."""
     settings = {"limit": 24, "epochs": 2, "seed": 3} | choices
-    return demonstrate(config, digits(test=10), line=name, **settings)
+    with SimulatedLine(config, name) as wire:
+        return demonstrate(config, digits(test=10), wire, line=name, **settings)
 
 
 def same(one: State, other: State) -> bool:

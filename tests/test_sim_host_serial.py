@@ -1,26 +1,24 @@
 """sim/host/serial.py: the driver over a real serial device: a terminal with a chip behind it."""
 
+import json
 import os
 import select
 import threading
 import tty
 from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from model.contract.presets import preset
 from model.contract.refusal import Refusal
-from model.data import load
-from model.network import ChipModel, plan
-from model.sensor.image import sample_words
 from model.state import fresh
+from sim.__main__ import app
 from sim.host.line import SimulatedLine
-from sim.host.remote import Link, RemoteChip
 from sim.host.serial import SerialLine
 
 CONFIG = preset("tiny")
-SAMPLES = 6
 
 
 @pytest.fixture
@@ -47,20 +45,21 @@ def port() -> Iterator[str]:
     os.close(theirs)
 
 
-@pytest.mark.sim
-def test_a_chip_learns_over_a_serial_port_as_the_model_does(port: str) -> None:
-    data = load("digits")
-    images, labels = data.x_train[:SAMPLES], data.y_train[:SAMPLES]
-    model = ChipModel(CONFIG, epochs=1).fit(images, labels)
-    order, rates = plan(CONFIG, SAMPLES, 1, 0)
-    with SerialLine(port, patience_seconds=10) as line:
-        chip = RemoteChip(CONFIG, Link(line))
-        chip.load(fresh(CONFIG, 0))
-        for number, rate in zip(order.tolist(), rates.tolist(), strict=True):
-            chip.run(sample_words(CONFIG, images[number], int(labels[number]), True, rate))
-        assert chip.state().weights_sha256 == model.state_.weights_sha256
-        assert not np.array_equal(model.weights_["readout"], fresh(CONFIG, 0).weights["readout"])
-        assert min(line.bytes_sent, line.bytes_received) > 1000
+def test_a_chip_learns_over_a_serial_port_as_the_model_does(
+    port: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command for a board: it writes, trains, reads back and tests what is behind the port."""
+    monkeypatch.setattr("sim.host.serial.PATIENCE_SECONDS", 20)
+    told = tmp_path / "told.json"
+    options = ["--preset", "tiny", "--limit", "6", "--epochs", "1", "--test-fraction", "0.02"]
+    done = CliRunner().invoke(app, ["host", "--port", port, *options, "--json", str(told)])
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[-1] == "equal"
+    figures = json.loads(told.read_text())
+    hashes = figures["weights_sha256"]
+    assert hashes["chip"] == hashes["model"] != fresh(CONFIG, 0).weights_sha256
+    assert figures["cycles"] is None
+    assert min(figures["bytes_sent"], figures["bytes_received"]) > 1000
 
 
 def test_a_port_that_is_not_there_is_refused() -> None:

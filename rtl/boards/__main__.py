@@ -21,10 +21,13 @@ LINES: dict[str, Callable[[], Spi | Uart]] = {"spi": Spi, "uart": lambda: Uart(U
 
 
 def board(arguments: Namespace) -> None:
-    """Write the files of a board."""
+    """Write the files of a board; with --own, chip and contents come as JSON on standard input."""
     if arguments.name not in BOARDS:
         raise Refusal(f"there is no board {arguments.name!r}; there are {', '.join(BOARDS)}")
-    for name, text in BOARDS[arguments.name]().files().items():
+    own = json.load(sys.stdin) if arguments.own else {}
+    config = from_dict(own["chip"]) if own else None
+    board = BOARDS[arguments.name](config, own.get("contents"))
+    for name, text in board.files().items():
         write_text(arguments.out / name, text)
 
 
@@ -41,6 +44,7 @@ def main() -> None:
     boards = commands.add_parser("board", help=board.__doc__)
     boards.add_argument("name")
     boards.add_argument("--out", type=Path, required=True)
+    boards.add_argument("--own", action="store_true")
     boards.set_defaults(command=board)
     cores = commands.add_parser("core", help=core.__doc__)
     cores.add_argument("line", choices=LINES)

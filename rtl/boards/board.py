@@ -14,11 +14,11 @@ from model.contract.config import ChipConfig
 from rtl.boards.core import Core
 from rtl.host.spi import Spi
 from rtl.host.uart import Uart
+from rtl.verilog import Contents
 
-# Yosys's commands for memories as FPGAs have them. Amaranth gives every memory contents, which no
-# SPRAM can have and no chip needs: it clears what must be zero, and the host writes the rest. What
-# a word reads as while it is written is left open: a chip uses no such word.
-PLAIN_MEMORIES = "delete */t:$meminit_v2; setparam -set COLLISION_X_MASK 1'1 */t:$memrd_v2"
+# Yosys's selections of the contents of memories: of all, and of those but the host's banks.
+CONTENTS = "*/t:$meminit_v2"
+WORKING = f"{CONTENTS} *.bank/t:$meminit_v2 %d *.kernel_bank/t:$meminit_v2 %d"
 
 #: Held after the clock is stable: memories of iCE40 read as zero for their first 3 us.
 RESET_CYCLES = 1023
@@ -53,23 +53,46 @@ class Board(Elaboratable, ABC):
 
     The chip is in reset while its clock is not stable or the button is pressed, and a while after.
 
-    `name`; `button`, the resource that resets the chip; `config` of the chip; `clock_hz` of the
-    chip; `line` to the host and, in words, `line_says` how to speak on it; `nextpnr`, the program
-    and the options that choose the device; `constraints`, the ending of the file of pins.
+    Parameters: `config` of the chip, the board's own where none is given; `contents`, words that
+    its banks hold from the start, by the bank's name.
+
+    `name`; `button`, the resource that resets the chip; `clock_hz` of the chip; `line` to the host
+    and, in words, `line_says` how to speak on it; `nextpnr`, the program and the options that
+    choose the device; `constraints`, the ending of the file of pins; `loader`, the program that
+    brings a bitstream to the board and its options.
     """
 
     name: str
     button: str
-    config: ChipConfig
     clock_hz: float
     line: Uart | Spi
     line_says: str
     nextpnr: tuple[str, ...]
     constraints: str
+    loader: tuple[str, ...]
+
+    def __init__(self, config: ChipConfig | None = None, contents: Contents | None = None) -> None:
+        self.config = config or self.own_chip()
+        self.contents = contents or {}
+
+    @abstractmethod
+    def own_chip(self) -> ChipConfig:
+        """The chip that the board has where none is asked for."""
 
     @abstractmethod
     def prepare(self) -> BuildPlan:
         """Have the board's platform write the design and its scripts."""
+
+    @property
+    def plain_memories(self) -> str:
+        """Yosys's commands for memories as FPGAs have them.
+
+        Amaranth gives every memory contents, which no SPRAM can have and no chip needs: it clears
+        what must be zero, and the host writes the rest, unless it was given. What a word reads as
+        while it is written is left open: a chip uses no such word.
+        """
+        kept = WORKING if self.contents else CONTENTS
+        return f"delete {kept}; setparam -set COLLISION_X_MASK 1'1 */t:$memrd_v2"
 
     @abstractmethod
     def start_clock(self, m: Module, platform: Platform, clock: Signal) -> Signal:
@@ -78,6 +101,7 @@ class Board(Elaboratable, ABC):
     def elaborate(self, platform: Platform) -> Module:
         """Build the top."""
         m = Module()
+        platform.contents = self.contents  # `rtl.storage.Bank` asks for them
         m.domains.sync = sync = ClockDomain()
         m.domains.start = start = ClockDomain(reset_less=True, local=True)
         m.submodules.button = button = io.Buffer("i", platform.request(self.button, 0, dir="-"))
@@ -116,6 +140,7 @@ class Board(Elaboratable, ABC):
             "line": self.line_says,
             "nextpnr": list(self.nextpnr),
             "constraints": self.constraints,
+            "loader": list(self.loader),
         }
         texts = {name: plan.files[name] for name in wanted}
         return texts | {f"{self.name}.board.json": json.dumps(about, indent=2) + "\n"}

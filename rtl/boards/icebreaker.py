@@ -7,10 +7,12 @@ from amaranth.build.run import BuildPlan
 from amaranth.hdl import Const, Instance, Module, Signal
 from amaranth_boards.icebreaker import ICEBreakerPlatform
 
+from model.contract.config import ChipConfig
 from model.contract.presets import preset
 from model.contract.transport import SPI_CYCLES
-from rtl.boards.board import PLAIN_MEMORIES, Board
+from rtl.boards.board import Board
 from rtl.host.spi import Spi
+from rtl.verilog import Contents
 
 OSCILLATOR_HZ = 12e6
 MULTIPLIER, DIVIDER_LOG2 = 56, 5  #: the PLL's oscillator must run at 533 to 1066 MHz
@@ -32,27 +34,33 @@ SYNTHESIS = "-device u"
 
 
 class Icebreaker(Board):
-    """`spoon-lite` with two lanes, no counters; the weights lie in SPRAM."""
+    """`spoon-lite` with two lanes, no counters.
+
+    The weights lie in SPRAM, which holds nothing from the start: those that are given lie in block
+    RAM.
+    """
 
     name = "icebreaker"
     button = "button"
     nextpnr = ("nextpnr-ice40", "--up5k", "--package", "sg48")
     constraints = "pcf"
+    loader = ("iceprog",)
     clock_hz = OSCILLATOR_HZ * MULTIPLIER / 2**DIVIDER_LOG2
 
-    def __init__(self) -> None:
-        self.config = dataclasses.replace(preset("spoon-lite"), lanes=2, counters=False)
+    line_says = f"SPI mode 0 on PMOD 1A, at most {clock_hz / SPI_CYCLES / 1e6:.1f} MHz"
+
+    def __init__(self, config: ChipConfig | None = None, contents: Contents | None = None) -> None:
+        super().__init__(config, contents)
         self.line = Spi()
-        fastest = self.clock_hz / SPI_CYCLES / 1e6
-        self.line_says = f"SPI mode 0 on PMOD 1A, at most {fastest:.1f} MHz"
+
+    def own_chip(self) -> ChipConfig:
+        return dataclasses.replace(preset("spoon-lite"), lanes=2, counters=False)
 
     def prepare(self) -> BuildPlan:
         platform = ICEBreakerPlatform()
         platform.add_resources([HOST])
-        options = {
-            "script_after_read": f"{PLAIN_MEMORIES}; {IN_SPRAM}",
-            "synth_opts": SYNTHESIS,
-        }
+        script = self.plain_memories if self.contents else f"{self.plain_memories}; {IN_SPRAM}"
+        options = {"script_after_read": script, "synth_opts": SYNTHESIS}
         return platform.prepare(self, self.name, **options)
 
     def start_clock(self, m: Module, platform: Platform, clock: Signal) -> Signal:

@@ -11,14 +11,11 @@ PATIENCE_SECONDS = 0.5  #: of silence, after which nothing more is expected
 class SerialLine:
     """A serial port as a line. Twin: `sim.host.line.SimulatedLine`.
 
-    Parameters: `port`, such as /dev/ttyUSB1 or COM3; `baud`, that of the board;
-    `patience_seconds`, how long an answer may take.
+    Parameters: `port`, such as /dev/ttyUSB1 or COM3; `baud`, that of the board.
     Raises `Refusal` where pyserial is missing or the port cannot be opened or is lost.
     """
 
-    def __init__(
-        self, port: str, baud: int = BAUD, patience_seconds: float = PATIENCE_SECONDS
-    ) -> None:
+    def __init__(self, port: str, baud: int = BAUD) -> None:
         try:
             import serial
         except ImportError as error:
@@ -27,10 +24,10 @@ class SerialLine:
             ) from error
         self._lost = serial.SerialException
         self.port = port
-        self.cycles = 0  #: nobody counts a board's
+        self.cycles: int | None = None  #: nobody counts a board's
         self.bytes_sent = self.bytes_received = 0
         try:
-            self._serial = serial.Serial(port, baud, timeout=patience_seconds)
+            self._serial = serial.Serial(port, baud, timeout=PATIENCE_SECONDS)
         except (serial.SerialException, ValueError) as error:
             raise Refusal(
                 f"the serial port {port} cannot be opened: {error}; check name and rights"

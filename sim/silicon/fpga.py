@@ -17,6 +17,7 @@ from typing import Any
 from rich.table import Table
 
 from model.contract.artifact import write_json
+from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from sim import tools
 from sim.host.line import ROOT, board_files
@@ -115,17 +116,23 @@ class Routed:
             )
 
 
-def route(board: str, progress: Progress = lambda step: None) -> Routed:
+def route(
+    board: str,
+    config: ChipConfig | None = None,
+    contents: dict[str, list[int]] | None = None,
+    progress: Progress = lambda step: None,
+) -> Routed:
     """Map, place, route and pack a board's design.
 
-    Raises `Refusal` for an unknown board, a missing tool, a design that does not fit, naming the
-    resource, and where a tool fails. A missed clock is a result.
+    Parameters: `config` of the chip, the board's own where none is given; `contents`, words that
+    its host banks hold from the start, by the bank's name. Raises `Refusal` for an unknown board, a
+    missing tool, a design that does not fit, naming the resource, and where a tool fails. A missed
+    clock is a result.
     """
     folder = FOLDER / board
     started = time.monotonic()
     progress("writing the design")
-    board_files("board", board, "--out", str(folder.resolve()))
-    about = json.loads((folder / f"{board}.board.json").read_text())
+    about = design(board, folder, config, contents)
     program, *device = about["nextpnr"]
     family = FAMILIES[program]
     versions = {name: tools.require(name).version for name in ("yosys", program, family.packer)}
@@ -167,6 +174,20 @@ def route(board: str, progress: Progress = lambda step: None) -> Routed:
         bitstream=str(folder / bitstream),
         bitstream_sha256=hashlib.sha256((folder / bitstream).read_bytes()).hexdigest(),
     )
+
+
+def design(
+    board: str, folder: Path, config: ChipConfig | None, contents: dict[str, list[int]] | None
+) -> dict[str, Any]:
+    """Write the files of a board into a folder, and give what its .board.json tells."""
+    arguments = ["board", board, "--out", str(folder.resolve())]
+    if config is None:
+        board_files(*arguments)
+    else:
+        own = {"chip": config.to_dict(), "contents": contents}
+        board_files(*arguments, "--own", choices=json.dumps(own))
+    about: dict[str, Any] = json.loads((folder / f"{board}.board.json").read_text())
+    return about
 
 
 def check_fits(board: str, family: Family, log: str) -> None:

@@ -1,0 +1,52 @@
+"""ULX3S: an ECP5 with 84,000 or 24,000 tables, the host by the USB port's serial line."""
+
+from amaranth.build import Attrs, Pins, Platform, Resource, Subsignal
+from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
+
+from model.contract.config import ChipConfig
+from model.contract.presets import preset
+from rtl.boards.ecp5 import Ecp5Board
+
+#: What the board calls ftdi_txd is driven by the USB chip, and heard here.
+HOST = Resource(
+    "host",
+    0,
+    Subsignal("rx", Pins("M1")),
+    Subsignal("tx", Pins("L4")),
+    Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP"),
+)
+
+
+class Ulx3s(Ecp5Board):
+    """The board with 84,000 tables: `spoon` as the preset has it."""
+
+    name = "ulx3s"
+    button = "button_fire"
+    nextpnr = ("nextpnr-ecp5", "--85k", "--package", "CABGA381", "--speed", "6")
+    loader = ("openFPGALoader", "--board", "ulx3s")
+    oscillator = "clk25"
+    input_divider, multiplier, output_divider = 1, 2, 12
+    clock_hz = 25e6 * multiplier / input_divider
+
+    def own_chip(self) -> ChipConfig:
+        return preset("spoon")
+
+    def platform(self) -> Platform:
+        platform = ULX3S_85F_Platform()
+        platform.add_resources([HOST])
+        return platform
+
+
+class Ulx3s25(Ulx3s):
+    """The board with 24,000 tables: `spoon-lite`."""
+
+    name = "ulx3s_25f"
+    nextpnr = ("nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6")
+
+    def own_chip(self) -> ChipConfig:
+        return preset("spoon-lite")
+
+    def platform(self) -> Platform:
+        platform = ULX3S_25F_Platform()
+        platform.add_resources([HOST])
+        return platform
