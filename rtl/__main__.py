@@ -37,7 +37,7 @@ def emit(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("build/rtl"),
 ) -> None:
-    """Write the chip's Verilog, port list, register map, C header and FuseSoC core file.
+    """Write the chip's Verilog and waivers, ports, registers, C header, SystemRDL, FuseSoC core.
 
     With --weights the memories hold the model from the start: the chip classifies after reset,
     without a host; --rule none leaves out all that learns.

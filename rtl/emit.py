@@ -14,7 +14,7 @@ from model.contract.storage import host_banks
 from rtl import handbook
 from rtl.handbook import Port
 from rtl.top import AxiTop
-from rtl.verilog import PROCESSES, Contents, verilog
+from rtl.verilog import PROCESSES, Contents, verilog, waivers
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class Emission:
             f"{name}.ports.json": handbook.ports_json(self.config, self.ports),
             f"{name}.ports.md": handbook.ports_markdown(self.config, self.ports),
             f"{name}.registers.json": handbook.registers_json(self.config),
+            f"{name}.rdl": handbook.registers_rdl(self.config),
             f"{name}.registers.md": handbook.registers_markdown(self.config),
+            f"{name}.vlt": waivers(f"*{name}.v"),
         }
 
     def write(self, folder: Path | str) -> tuple[Path, ...]:

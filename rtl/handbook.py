@@ -1,4 +1,4 @@
-"""What the users of a chip's Verilog read: ports, registers, banks; C header; FuseSoC core file.
+"""What users of a chip's Verilog read: ports, registers, banks; C header, SystemRDL, FuseSoC core.
 
 All of it comes from `model.contract`.
 """
@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In
 from model.contract import registers as contract
 from model.contract.config import ChipConfig
 from model.contract.counters import counters
+from model.contract.registers import Access
 from model.contract.stages import HEAD_BITS, Boundary, boundaries
 from model.contract.storage import host_banks
 from rtl.host.axi import LITE
@@ -225,6 +226,53 @@ def header(config: ChipConfig) -> str:
     )
 
 
+# -- SystemRDL ------------------------------------------------------------------------------------
+
+SOFTWARE = {Access.READ: "r", Access.WRITE: "w", Access.BOTH: "rw"}
+
+
+def registers_rdl(config: ChipConfig) -> str:
+    """The register map in SystemRDL 2.0, from which other tools make headers, models and pages.
+
+    Banks lie behind registers, so they are told of in words; so is what may be done while busy.
+    """
+    rules = (contract.__doc__ or "").partition("\n\n")[2].strip()
+    return "\n".join(
+        (
+            f"// Registers of {config.name}, rule {config.rule_name}; configuration: SHA-256",
+            f"// {config.sha256}",
+            f"addrmap {top(config)} {{",
+            f'  name = "{config.name}, rule {config.rule_name}";',
+            f'  desc = "{_quoted(rules)}";',
+            "  default regwidth = 32;",
+            "  default accesswidth = 32;",
+            *(line for register in contract.registers(config) for line in _rdl(register)),
+            "};",
+            "",
+        )
+    )
+
+
+def _rdl(register: contract.Register) -> Iterator[str]:
+    """The lines of one register."""
+    yield "  reg {"
+    yield f'    name = "{register.name}";'
+    when = "at any time" if register.always else "only while the chip holds no work"
+    yield f'    desc = "{_quoted(register.meaning)}; accessed {when}";'
+    for field in register.fields:
+        hardware = "w" if register.access is Access.READ else "r"
+        reset = "" if field.value is None else f" = {field.bits}'d{field.value}"
+        access = f"sw = {SOFTWARE[register.access]}; hw = {hardware if not reset else 'na'};"
+        place = f"\\{field.name}[{field.low + field.bits - 1}:{field.low}]{reset}"
+        yield f'    field {{ desc = "{_quoted(field.meaning)}"; {access} }} {place};'
+    yield f"  }} {register.name} @ 0x{register.offset:03X};"
+
+
+def _quoted(text: str) -> str:
+    """Words between the quotation marks of SystemRDL."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
 # -- FuseSoC -------------------------------------------------------------------------------------
 
 CORE = """\
@@ -235,9 +283,12 @@ filesets:
   rtl:
     files: ["{name}.v"]
     file_type: verilogSource
+  waivers:
+    files: ["{name}.vlt"]
+    file_type: vlt
 targets:
   default:
-    filesets: [rtl]
+    filesets: [rtl, "tool_verilator? (waivers)"]
     toplevel: {top}
 """
 

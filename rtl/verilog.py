@@ -53,6 +53,16 @@ PASSES = (
 # Compiled simulators run processes faster than the cells that `proc` makes of them.
 PROCESSES = ("opt_expr -fine t:$lt", "memory_collect", "opt_clean", "write_verilog -noattr")
 
+#: Warnings of Verilator that generated Verilog may raise: width and style, nothing else.
+WAIVERS = {
+    "WIDTHEXPAND": "Yosys leaves the extension of narrow operands to Verilog's own rules",
+    "WIDTHTRUNC": "Yosys leaves the truncation at an assignment to Verilog's own rules",
+    "UNUSEDSIGNAL": "Yosys names carries and upper bits of wide results that nothing reads",
+    "PROCASSINIT": "Yosys gives a register its initial value, which is its reset value, where it "
+    "is declared",
+    "DECLFILENAME": "One file holds all modules of a design",
+}
+
 BUFFER = "$pos"
 
 HEADER = """\
@@ -136,7 +146,7 @@ def verilog(
 
     A port is named by the path of its member, as `items__payload`, and a structured payload is one
     vector, its first field lowest; what is no `wiring.Component` names its `ports`. Every module
-    has its component's docstring before it, and the names of its states behind what holds them.
+    has its component's docstring before it, and its states as parameters.
     Where the component's `monitors` is false, no module below has a member that is named so.
     Banks that `contents` names hold their words from the start, each in a module of its own.
     Raises `Refusal` where Yosys is missing or fails.
@@ -166,6 +176,14 @@ def verilog(
 def intermediate(design: Elaboratable, top: str, ports: Sequence[Signal]) -> str:
     """RTLIL of a design as it stands, for proofs: no member held, no memory put in its place."""
     return rtlil.convert(design, name=top, ports=ports, emit_src=False)
+
+
+def waivers(file: str = "*") -> str:
+    """Verilator's configuration that waives `WAIVERS` in the files of a pattern."""
+    lines = ["`verilator_config", "// What `-Wall` says of generated Verilog, and why it may."]
+    for rule, reason in WAIVERS.items():
+        lines += [f"// {reason}.", f'lint_off -rule {rule} -file "{file}"']
+    return "\n".join(lines) + "\n"
 
 
 def memory(top: str, kind: str) -> str:
@@ -372,14 +390,43 @@ def _taken(text: str, pattern: str) -> tuple[re.Match[str], str]:
 
 
 def _named_states(body: str, state: str, names: dict[int, str]) -> str:
-    """A module whose comparisons with a state, and what holds it, tell its name."""
-    told = ", ".join(f"{code} {name}" for code, name in sorted(names.items()))
-    body = re.sub(rf"^(  reg .*\b{state}\b.*;)$", rf"\1  // {told}", body, flags=re.MULTILINE)
+    """A module whose states are parameters of their own, in what it compares and what comes next.
 
-    def name(match: re.Match[str]) -> str:
-        return f"{match[0]} /* {names.get(int(match[1], 16), '?')} */"
+    What comes next is told by the nets that lead to the register: choices between states.
+    """
+    declared = re.search(rf"^  reg (\[\d+:0\] )?{state} += (\d+)'h\w+;$", body, re.MULTILINE)
+    if declared is None:
+        return body
+    prefix = re.sub(r"\W", "_", state.removesuffix("_state")).upper()
+    called = {code: f"{prefix}_{name}" for code, name in sorted(names.items())}
 
-    return re.sub(rf"\b{state} == \d+'h([0-9a-f]+)", name, body)
+    def named(match: re.Match[str]) -> str:
+        return match[1] + re.sub(r"\b\d+'h([0-9a-f]+)\b", lambda m: called[int(m[1], 16)], match[2])
+
+    places = [rf"(\b{state} == )(\d+'h\w+)", rf"(^  reg .*\b{state} += )(.*;)$"]
+    places += [rf"(^  assign {net} = .* \? )(.*;)$" for net in _leading_to(body, state)]
+    body = re.sub(rf"! {state}\b", f"{state} == {called.get(0)}", body)
+    for place in places:
+        body = re.sub(place, named, body, flags=re.MULTILINE)
+    head, end, rest = body.partition("\n);\n")
+    width = f"{declared[1] or ''}"
+    known = [
+        f"  localparam {width}{name} = {declared[2]}'h{code:x};" for code, name in called.items()
+    ]
+    return head + end + "\n".join(known) + "\n" + rest
+
+
+def _leading_to(body: str, register: str) -> set[str]:
+    """The nets that choose what a register takes, back to constants and to the register itself."""
+    choices = dict(re.findall(r"^  assign (\w+) = .* \? (\w.*);$", body, re.MULTILINE))
+    found: set[str] = set()
+    ahead = re.findall(rf"^    {register} <= (\w+);$", body, re.MULTILINE)
+    while ahead:
+        net = ahead.pop()
+        if net in choices and net not in found:
+            found.add(net)
+            ahead += choices[net].split(" : ")
+    return found
 
 
 def _yosys(script: str) -> str:

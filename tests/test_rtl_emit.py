@@ -18,6 +18,7 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
+from systemrdl.compiler import RDLCompiler
 
 from model.contract import registers as contract
 from model.contract.choices import RULES
@@ -88,11 +89,19 @@ def test_the_verilog_raises_no_warning_and_has_the_ports_told(
     # Icarus leaves what `always @*` drives undefined until an input changes.
     assert "always @*" not in found.verilog
     icarus = tools.require("icarus")
-    assert tools.call(icarus, ["-g2012", "-t", "null", "-s", found.top, verilog]) == ""
+    assert tools.call(icarus, ["-g2012", "-Wall", "-t", "null", "-s", found.top, verilog]) == ""
     told = {port.name: (port.direction, port.bits) for port in found.ports}
     assert declared(found.verilog, found.top) == told
     for boundary in boundaries(config):
         assert told[boundary.port] == ("output", boundary.port_bits)
+
+
+def test_the_waivers_beside_the_verilog_are_all_that_verilator_needs(written: Path) -> None:
+    verilator, arguments = tools.require("verilator"), ["--lint-only", "-Wall", "--top", "tiny"]
+    files = [written / "tiny.vlt", written / "tiny.v"]
+    assert "%Warning" not in tools.call(verilator, [*arguments, *files])
+    with pytest.raises(Refusal, match="%Warning-"):
+        tools.call(verilator, [*arguments, files[1]])
 
 
 def test_lint_sees_what_is_wrong_with_the_verilog(written: Path, tmp_path: Path) -> None:
@@ -151,11 +160,12 @@ def test_people_can_read_it(config: ChipConfig) -> None:
     assert list(declared(verilog, rf"{name} "))[:4] == [
         *("clk", "rst", "words__payload", "words__valid"),
     ]
-    states = re.findall(r"^  reg .*_state = .*;  // 0 \w+, 1 \w+", verilog, re.MULTILINE)
-    assert len(states) > 3
-    compared = re.findall(r"_state == \d+'h\d+(.*)", verilog)
-    assert compared
-    assert all(re.match(r" /\* \w+ \*/", rest) for rest in compared)
+    states = re.findall(r"^  localparam (?:\[\d+:0\] )?([A-Z]\w+) = ", verilog, re.MULTILINE)
+    assert len(states) > 10
+    assert [state for state in set(states) if verilog.count(state) < 3] == []
+    assert not re.search(r"[a-z]_state ==? \d+'|! [a-z]+_state\b", verilog)
+    steps = re.findall(r"^  assign \w+ = .* \? (.*) : (?:\w+_state);", verilog, re.MULTILINE)
+    assert [step for step in steps if "'h" in step] == []
 
 
 def test_a_chip_that_is_emitted_twice_in_a_process_is_made_once() -> None:
@@ -441,6 +451,34 @@ def test_the_c_header_compiles_and_has_the_contracts_numbers(written: Path, tmp_
     assert tools.call(tools.compiler(), [*flags, f"-I{written}", source]) == ""
 
 
+@EACH
+def test_systemrdl_reads_the_register_map(config: ChipConfig, tmp_path: Path) -> None:
+    """Compiled, it has the registers and fields of the contract, where they are, and no others."""
+    (tmp_path / "chip.rdl").write_text(handbook.registers_rdl(config))
+    compiler = RDLCompiler()
+    compiler.compile_file(str(tmp_path / "chip.rdl"))
+    chip = compiler.elaborate().top
+    assert chip.inst_name == handbook.top(config)
+    found = {
+        (register.inst_name, register.absolute_address): [
+            (field.inst_name, field.low, field.width, field.is_sw_readable, field.is_sw_writable,
+             field.get_property("reset"), field.get_property("desc"))
+            for field in register.fields()
+        ]
+        for register in chip.registers()
+    }  # fmt: skip
+    wanted = {
+        (register.name, register.offset): [
+            (field.name, field.low, field.bits, register.access != "wo", register.access != "ro",
+             field.value, field.meaning)
+            for field in register.fields
+        ]
+        for register in registers(config)
+    }  # fmt: skip
+    assert found == wanted
+    assert chip.size <= 1 << contract.ADDRESS_BITS
+
+
 def test_the_core_file_names_the_verilog_and_its_top() -> None:
     config = preset("spoon-lite")
     first, _, rest = handbook.core(config).partition("\n")
@@ -448,7 +486,9 @@ def test_the_core_file_names_the_verilog_and_its_top() -> None:
     told = yaml.safe_load(rest)
     assert told["name"] == "drtp-kit:chip:spoon-lite"
     assert told["filesets"]["rtl"]["files"] == ["spoon-lite.v"]
-    assert told["targets"]["default"] == {"filesets": ["rtl"], "toplevel": "spoon_lite"}
+    assert told["filesets"]["waivers"] == {"files": ["spoon-lite.vlt"], "file_type": "vlt"}
+    filesets = ["rtl", "tool_verilator? (waivers)"]
+    assert told["targets"]["default"] == {"filesets": filesets, "toplevel": "spoon_lite"}
 
 
 # -- the command ----------------------------------------------------------------------------------

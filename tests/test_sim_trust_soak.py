@@ -41,7 +41,7 @@ def small(seed: int, simulator: str = "cxxrtl") -> Case:
     """A drawn case on a chip that is soon built."""
     learning = {"rule": "drtp", "lfsr_bits": 16, "schedule": [0, 1], "density": 2}
     choices = {
-        **{"name": "soak", "height": 3, "width": 4, "lanes": 2},
+        **{"name": "soak", "height": 3, "width": 4, "lanes": 1, "counters": False},
         "hidden": [{"neurons": 4, "shift": 2, "rate_shift": 4, "threshold": 64, "spread": 1}],
         "readout": {"classes": 3, "shift": 4, "rate_shift": 6},
         "learning": learning,

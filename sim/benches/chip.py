@@ -8,10 +8,13 @@ an answer to every access.
 import json
 import logging
 import os
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cocotb
+from cocotb.handle import ArrayObject, HierarchyObject, LogicArrayObject
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
@@ -38,7 +41,11 @@ class Log:
         self.lengths: dict[str, list[int]] = {port: [] for port in monitors}
         self.beats = 0
         self._ends = dict.fromkeys(monitors, 0)
-        cocotb.start_soon(self._run(dut))
+        self._task = cocotb.start_soon(self._run(dut))
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._task.cancel()
 
     async def _run(self, dut: Any) -> None:
         await FallingEdge(dut.rst)
@@ -83,33 +90,57 @@ class Chip:
             logging.getLogger(f"cocotb.{dut._name}.{side}").setLevel(logging.WARNING)
         self._source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.clk, dut.rst)
         self._sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.clk, dut.rst)
-        if job["stalls"]:
-            self._source.set_pause_generator(randomly(job["stalls"], 2 * job["seed"]))
-            self._sink.set_pause_generator(randomly(job["stalls"], 2 * job["seed"] + 1))
+        self._watchers: list[Log | AxisMonitor] = []
+        self._registers = list(_registers(dut, job["registers"]))
 
     async def restart(self) -> None:
         """Reset, and watch from then on."""
+        self._source.clear()
+        self._sink.clear()
+        self.results = []
         self.log = Log(self.dut, self.job["monitors"])
-        for side in ("s_axis", "m_axis"):
-            AxisMonitor(self.dut, side)
+        self._watchers = [self.log, *(AxisMonitor(self.dut, side) for side in ("s_axis", "m_axis"))]
         await reset(self.dut)
         await self.rest()
 
     async def load(self) -> None:
-        """Check that it is the chip that is meant; write banks; begin a sample and cut it off.
-
-        The reset behind it must clear all but the banks.
-        """
+        """Check that it is the chip that is meant; write banks."""
         await self.rest()
         identity = await self.host.read([registers.ID, registers.CONFIG])
         assert identity == [registers.IDENTITY, self.job["config"]], f"the chip is {identity}"
         for number, chunks in enumerate(self.job["banks"]):
             await self.host.write([registers.BANK, registers.ADDRESS], [number, 0])
             await self.host.write([registers.DATA] * len(chunks), chunks)
+
+    async def soil(self, cycles: int) -> None:
+        """Work on samples for so many cycles. The reset behind it must clear all but the banks."""
         train, test = self.job["samples"]
-        for words in (train + test)[:1]:
-            self._send(words[:-1])
-        await ClockCycles(self.dut.clk, SOILING_CYCLES)
+        self._send([word for words in train + test for word in words])
+        await ClockCycles(self.dut.clk, cycles)
+
+    def scramble(self, seed: int) -> None:
+        """Set every register and every word of a memory to a random number."""
+        draw = random.Random(seed)
+        for register in self._registers:
+            register.value = draw.getrandbits(len(register))
+
+    def pause(self) -> None:
+        """Begin the pauses of both streams."""
+        if self.job["stalls"]:
+            stalls, seed = self.job["stalls"], 2 * self.job["seed"]
+            self._source.set_pause_generator(randomly(stalls, seed))
+            self._sink.set_pause_generator(randomly(stalls, seed + 1))
+
+    async def run(self) -> dict[str, Any]:
+        """Seeds, samples through, everything read back."""
+        await self.seed()
+        self.pause()
+        cycles = [await self.feed(samples) for samples in self.job["samples"]]
+        held = await self.held()
+        for watcher in self._watchers:
+            watcher.stop()
+        seen = {"rows": self.log.rows, "lengths": self.log.lengths, "results": self.results}
+        return {"cycles": cycles, **held, **seen}
 
     async def seed(self) -> None:
         """Write the seeds, clear the counters."""
@@ -170,21 +201,45 @@ class Chip:
         return {"banks": banks, "seeds": await self.host.read(self._seeds()), "counters": counters}
 
 
+def _registers(dut: Any, names: dict[str, list[str]]) -> Iterator[LogicArrayObject]:
+    """Registers of the modules at some paths; those of memories below them word by word."""
+    if not names:
+        return
+    wanted = set(names.get(dut._path, ("read_data",)))
+    for part in dut:
+        name = part._name.strip().lstrip("\\")
+        if isinstance(part, HierarchyObject):
+            yield from _registers(part, names)
+        elif isinstance(part, ArrayObject):
+            yield from part
+        elif name in wanted:
+            wanted.remove(name)
+            yield part
+    assert not wanted, f"{dut._path} has no {wanted}"
+
+
 @cocotb.test()
 async def samples_pass(dut: Any) -> None:
-    """Load, train, test, read back."""
+    """Load, train, test, read back; the same after each reset that is asked for."""
     folder = Path(os.environ[FOLDER])
     job = json.loads((folder / JOB).read_text())
     chip = Chip(dut, job)
     await start(dut)
-    findings: dict[str, Any] = {}
+    runs: list[dict[str, Any]] = []
+    findings: dict[str, Any] = {"runs": runs}
     try:
         await chip.load()
+        await chip.soil(SOILING_CYCLES)
         await chip.restart()
-        await chip.seed()
-        findings["cycles"] = [await chip.feed(samples) for samples in job["samples"]]
-        findings |= await chip.held()
-        findings |= {"rows": chip.log.rows, "lengths": chip.log.lengths, "results": chip.results}
+        runs.append(await chip.run())
+        for seed, cycles in job["resets"]:
+            if cycles:
+                await chip.soil(cycles)
+            else:
+                chip.scramble(seed)
+            await chip.restart()
+            await chip.load()
+            runs.append(await chip.run())
     except Stuck:
         findings["stuck"] = len(chip.results)
     write_json(folder / FINDINGS, findings)

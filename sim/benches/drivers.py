@@ -78,7 +78,11 @@ class Monitor:
         self.cycles: list[int] = []
         self._cycle = 0
         self._held: int | None = None
-        cocotb.start_soon(self._run(dut.rst))
+        self._task = cocotb.start_soon(self._run(dut.rst))
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._task.cancel()
 
     async def _run(self, reset: LogicObject) -> None:
         await FallingEdge(reset)

@@ -12,6 +12,7 @@ import numpy as np
 from model.arith import Words
 from model.state import State
 from model.trace import Difference, Trace, first_difference, mismatches
+from sim.simulators.observed import Observed
 
 
 @dataclass
@@ -26,6 +27,14 @@ class Comparison:
     def equal(self) -> bool:
         """Whether nothing differs."""
         return not self.mismatches
+
+    def observed(self, expected: Observed, got: Observed) -> None:
+        """Compare all that two ways to run show and hold."""
+        last = expected.trace.samples
+        self.traces(expected.trace, got.trace)
+        self.results(expected.results, got.results)
+        self.states(expected.state, got.state, last)
+        self.counters(expected.counters, got.counters, last)
 
     def traces(self, expected: Trace, got: Trace, offset: int = 0) -> None:
         """Compare what crossed every boundary; the first sample's number is `offset`."""

@@ -94,6 +94,14 @@ class BulkChip(HostChip):
         self._bench.clear()
         return Passed(trace, results, cycles_train, cycles_test, seconds)
 
+    def cut(self, words: Words, cycles: int, seed: int = 0) -> None:
+        """Take in words for so many cycles, then be reset in their middle.
+
+        What waits is lost; meanwhile the host's bus asks for anything at all, so banks may change.
+        """
+        self._bench.cut(words, cycles, self._stalls, seed)
+        self._bench.rest()
+
     @property
     def cycles(self) -> int:
         """Clock cycles since reset, accesses of the host included."""

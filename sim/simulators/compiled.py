@@ -136,6 +136,7 @@ _FUNCTIONS: dict[str, tuple[type | None, list[type]]] = {
     "open": (_ADDRESS, [_U64, _U64, ctypes.c_int, ctypes.c_char_p, _U64]),
     "close": (None, [_ADDRESS]),
     "feed": (ctypes.c_int, [_ADDRESS, _ADDRESS, _U64, _U64, _U64, _U64]),
+    "cut": (None, [_ADDRESS, _ADDRESS, _U64, _U64, _U64, _U64]),
     "rest": (ctypes.c_int, [_ADDRESS]),
     "write": (ctypes.c_int, [_ADDRESS, _ADDRESS, _ADDRESS, _U64, _ADDRESS]),
     "read": (ctypes.c_int, [_ADDRESS, _ADDRESS, _ADDRESS, _U64, _ADDRESS]),
@@ -201,16 +202,19 @@ class Bench:
         In a cycle the source pauses, and the sink is not ready, with a chance of `stalls` each;
         `seed` is theirs. Raises `Refusal` naming the sample where the chip stands still.
         """
-        if not 0 <= stalls <= MOST_STALLS:
-            raise Refusal(f"stalls must be a chance of 0 to {MOST_STALLS}, not {stalls}")
+        chance = _chance(stalls)
         words = np.ascontiguousarray(words, dtype=np.uint32)
         before, samples = self._call("verdicts"), verdicts(words)
-        chance = round(stalls * 2**32)
         if self._call("feed", words.ctypes.data, len(words), samples, chance, seed):
             raise Refusal(
                 f"the chip stood still for {self._patience} cycles in sample "
                 f"{self._call('verdicts') - before} of the {samples} it was given"
             )
+
+    def cut(self, words: Words, cycles: int, stalls: float = 0.0, seed: int = 0) -> None:
+        """Send words for so many cycles, meddle with the host's bus, and reset in their middle."""
+        words = np.ascontiguousarray(words, dtype=np.uint32)
+        self._call("cut", words.ctypes.data, len(words), cycles, _chance(stalls), seed)
 
     def rest(self) -> None:
         """Wait until the chip holds no work. Raises `Refusal` where it never does."""
@@ -267,6 +271,13 @@ class Bench:
             trouble = "refused it" if outcome == REFUSED else "did not answer"
             address = int(addresses[done.value])
             raise Refusal(f"the chip was to {way} register 0x{address:03x} and {trouble}")
+
+
+def _chance(stalls: float) -> int:
+    """A chance in parts of 2**32."""
+    if not 0 <= stalls <= MOST_STALLS:
+        raise Refusal(f"stalls must be a chance of 0 to {MOST_STALLS}, not {stalls}")
+    return round(stalls * 2**32)
 
 
 def _array(address: ctypes.c_void_p, count: int, kind: type[np.generic]) -> np.ndarray:

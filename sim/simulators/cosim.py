@@ -66,10 +66,38 @@ def observe_emission(
     folder: Path,
 ) -> Observed:
     """The same of Verilog that was emitted before, or changed since; all files lie in `folder`."""
+    job = _job(emission.config, words, train, state, stalls, seed)
+    (seen,) = _run(emission, job, simulator, waves, folder)
+    return seen
+
+
+def observe_resets(
+    emission: Emission,
+    words: Words,
+    train: int,
+    state: State,
+    stalls: float,
+    registers: dict[str, list[str]],
+    resets: list[tuple[int, int]],
+    folder: Path,
+) -> list[Observed]:
+    """A run under Icarus, and the same run after each of some resets.
+
+    Of each the cycles of work before it, or, where there are none, the seed of the numbers to which
+    all `registers` are set (names by the path of their module; those of memories need no name).
+    """
+    job = _job(emission.config, words, train, state, stalls, seed=0)
+    return _run(emission, job | {"registers": registers, "resets": resets}, "icarus", False, folder)
+
+
+def _run(
+    emission: Emission, job: dict[str, Any], simulator: str, waves: bool, folder: Path
+) -> list[Observed]:
+    """All that the bench saw."""
     config, place = emission.config, Path(folder).resolve()
     verilog = place / f"{emission.top}.v"
     write_text(verilog, emission.verilog)
-    write_json(place / chip_bench.JOB, _job(config, words, train, state, stalls, seed))
+    write_json(place / chip_bench.JOB, job)
     (place / chip_bench.FINDINGS).unlink(missing_ok=True)
     results = run_bench(
         simulator,
@@ -79,7 +107,7 @@ def observe_emission(
         place,
         waves=waves,
         environment={chip_bench.FOLDER: str(place)},
-        seed=seed,
+        seed=job["seed"],
     )
     if results.waves:
         kept = BUILD / "waves" / f"{config.name}-{simulator}.vcd"
@@ -88,10 +116,11 @@ def observe_emission(
     findings = json.loads((place / chip_bench.FINDINGS).read_text())
     if "stuck" in findings:
         raise Refusal(
-            f"the chip stood still for {patience(config, stalls)} cycles in sample "
+            f"the chip stood still for {job['patience']} cycles in sample "
             f"{findings['stuck']}; look at {results.log}"
         )
-    return _observed(config, findings, results.tests[0].seconds)
+    seconds = results.tests[0].seconds
+    return [_observed(config, run, seconds) for run in findings["runs"]]
 
 
 def _job(
@@ -113,6 +142,8 @@ def _job(
         "stalls": stalls,
         "seed": seed,
         "patience": patience(config, stalls),
+        "registers": {},
+        "resets": [],
     }
 
 

@@ -46,16 +46,36 @@ class Bench {
     // `waves`: a file that records the first `wave_samples` samples.
     Bench(uint64_t seed, uint64_t patience, bool logging, const char* waves, uint64_t wave_samples)
         : simulation(seed, waves), patience(patience), logging(logging), wave_samples(wave_samples) {
+        simulation.put(PIN_s_axil_awprot, 0), simulation.put(PIN_s_axil_arprot, 0);
+        reset();
+    }
+
+    // One cycle of reset, and everything forgotten on this side, too.
+    void reset() {
+        word = end = nullptr;
+        offering = false, chance = 0;
         simulation.put(PIN_s_axis_tvalid, 0);
         simulation.put(PIN_s_axil_awvalid, 0), simulation.put(PIN_s_axil_wvalid, 0);
         simulation.put(PIN_s_axil_bready, 0), simulation.put(PIN_s_axil_arvalid, 0);
         simulation.put(PIN_s_axil_rready, 0), simulation.put(PIN_s_axil_wstrb, 0xF);
-        simulation.put(PIN_s_axil_awprot, 0), simulation.put(PIN_s_axil_arprot, 0);
         simulation.put(PIN_rst, 1);
-        for (int cycle = 0; cycle < 4; ++cycle) low(), high();
+        low(), high();
         simulation.put(PIN_rst, 0);
         clear();
-        cycles = verdicts = 0;
+        cycles = verdicts = idle = 0;
+    }
+
+    // Take in `count` words for so many cycles, either side pausing as in `feed`, while the host's
+    // bus asks for anything at all; then leave it all as it is and reset.
+    void cut(const uint32_t* words, uint64_t count, uint64_t length, uint64_t pause, uint64_t seed) {
+        word = words, end = words + count;
+        chance = pause, random.state = seed;
+        for (uint64_t cycle = 0; cycle < length; ++cycle) {
+            meddle();
+            low();
+            high();
+        }
+        reset();
     }
 
     // Send `count` words; done when `samples` verdicts have come and the chip is at rest. Either
@@ -112,6 +132,20 @@ class Bench {
     bool offering = false, ready = false;
     uint64_t chance = 0;
     Random random;
+
+    // Raise and drop the host's signals now and then, at any register.
+    void meddle() {
+        if (random.next() % 16) return;
+        simulation.put(PIN_s_axil_awaddr, random.next() & 0x3FC);
+        simulation.put(PIN_s_axil_araddr, random.next() & 0x3FC);
+        simulation.put(PIN_s_axil_wdata, random.next());
+        const uint32_t levels = random.next();
+        simulation.put(PIN_s_axil_awvalid, levels & 1);
+        simulation.put(PIN_s_axil_wvalid, levels >> 1 & 1);
+        simulation.put(PIN_s_axil_arvalid, levels >> 2 & 1);
+        simulation.put(PIN_s_axil_bready, levels >> 3 & 1);
+        simulation.put(PIN_s_axil_rready, levels >> 4 & 1);
+    }
 
     bool pauses() { return chance && random.next() < chance; }
 
@@ -219,6 +253,11 @@ EXPORT void bench_close(Bench* bench) { delete bench; }
 EXPORT int bench_feed(Bench* bench, const uint32_t* words, uint64_t count, uint64_t samples,
                       uint64_t pause, uint64_t seed) {
     return bench->feed(words, count, samples, pause, seed);
+}
+
+EXPORT void bench_cut(Bench* bench, const uint32_t* words, uint64_t count, uint64_t length,
+                      uint64_t pause, uint64_t seed) {
+    bench->cut(words, count, length, pause, seed);
 }
 
 EXPORT int bench_rest(Bench* bench) { return bench->rest(); }

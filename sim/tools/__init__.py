@@ -22,11 +22,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 from model.cache import build_folder
 from model.contract.artifact import write_text
 from model.contract.refusal import Refusal
+from rtl.verilog import waivers
 
 VENV = Path(sys.prefix)
 SITE = Path(sysconfig.get_path("purelib"))
@@ -73,16 +75,6 @@ LOWEST = {
     "yosys": ("0.40", "it cannot read what Amaranth 0.5 writes (Debian 12 ships 0.23)"),
     "nextpnr-ice40": ("0.5", "it cannot read what current Yosys writes (Debian 12 ships 0.4)"),
     "nextpnr-ecp5": ("0.5", "it cannot read what current Yosys writes (Debian 12 ships 0.4)"),
-}
-
-# Warnings of Verilator that generated Verilog may raise: width and style, nothing else.
-WAIVERS = {
-    "WIDTHEXPAND": "Yosys leaves the extension of narrow operands to Verilog's own rules",
-    "WIDTHTRUNC": "Yosys leaves the truncation at an assignment to Verilog's own rules",
-    "UNUSEDSIGNAL": "Yosys names carries and upper bits of wide results that nothing reads",
-    "PROCASSINIT": "Yosys gives a register its initial value, which is its reset value, where it "
-    "is declared",
-    "DECLFILENAME": "one file holds all modules of a design",
 }
 
 
@@ -309,16 +301,20 @@ def yosys(script: str, cwd: Path) -> str:
 
 
 def lint(sources: Sequence[Path], toplevel: str) -> None:
-    """Hold Verilog against all warnings of Verilator save `WAIVERS`.
+    """Hold Verilog against all warnings of Verilator save those of `rtl.verilog.WAIVERS`.
 
     Raises `Refusal` with the first warning.
     """
-    options = ["--lint-only", "-Wall", *_waived(), "--top-module", toplevel]
-    call(require("verilator"), [*options, *sources])
+    with TemporaryDirectory(prefix="lint-") as place:
+        options = ["--lint-only", "-Wall", "--top-module", toplevel, str(_waived(Path(place)))]
+        call(require("verilator"), [*options, *sources])
 
 
-def _waived() -> list[str]:
-    return [f"-Wno-{warning}" for warning in WAIVERS]
+def _waived(folder: Path) -> Path:
+    """The file of waivers that is emitted with a chip, for all files."""
+    path = folder / "waivers.vlt"
+    write_text(path, waivers())
+    return path
 
 
 def _trouble(log: str) -> str:
@@ -388,7 +384,7 @@ def translate(
     source = folder / "chip.v"
     source.write_text(verilog.replace("@(posedge clk)", "@(edge clk)") if edges else verilog)
     if simulator == "verilator":
-        options = [*_VERILATING, *(_TRACING if waves else ()), *_waived()]
+        options = [*_VERILATING, *(_TRACING if waves else ()), str(_waived(folder))]
         options += ["--top-module", toplevel, "--prefix", "Vchip", "--Mdir", "."]
         call(require("verilator"), [*options, source.name], folder)
         return "Vchip"
@@ -569,7 +565,7 @@ class _Bench:
 
         sources, arguments = list(self.sources), []
         if self.verilator:
-            arguments = [*_waived(), "--x-initial", "unique", "--x-assign", "unique"]
+            arguments = [str(_waived(self.folder)), "--x-initial", "unique", "--x-assign", "unique"]
         elif self.waves:
             sources.append(self.folder / "waves.v")
             write_text(sources[-1], _ICARUS_WAVES.format(toplevel=self.toplevel))

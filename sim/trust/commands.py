@@ -1,4 +1,4 @@
-"""Commands of trust: formal, soak, signoff."""
+"""Commands of trust: formal, soak, reset, signoff."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from model.contract.artifact import write_json
 from model.contract.refusal import Refusal
+from model.options import Config, Preset, Rule
 
 FAILURES = Path("build/soak")
 PAGE = Path("build/signoff.html")
@@ -92,6 +93,39 @@ def soak(
     raise typer.Exit(1 if found.failures else 0)
 
 
+def reset(
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
+    simulator: Annotated[str, typer.Option(help="verilator or icarus")] = "verilator",
+    resets: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Which moments and contents are drawn.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures here.")] = None,
+) -> None:
+    """Reset a chip with random contents, and in any cycle: it must be as a fresh one after each."""
+    import dataclasses
+
+    from rich.console import Console
+
+    from model.contract.presets import chosen
+    from rtl.emit import emit
+    from sim.trust import reset as resetting
+
+    emission = emit(chosen(preset, config, rule))
+    with Console(stderr=True).status("resets") as status:
+
+        def watch(found: resetting.Resets) -> None:
+            status.update(f"{found.count} of {resets} resets in {simulator}")
+
+        found = resetting.resets(emission, simulator, resets, seed, watch)
+    if json:
+        write_json(json, {"preset": emission.config.name, "seed": seed} | dataclasses.asdict(found))
+    for failure in found.failures:
+        print(failure)
+    print(found.sentence())
+    raise typer.Exit(1 if found.failures else 0)
+
+
 def signoff(
     out: Annotated[Path, typer.Option(help="The page; its JSON twin lies beside it.")] = PAGE,
     reports: Annotated[
@@ -116,4 +150,4 @@ def signoff(
     raise typer.Exit(0 if signing.is_green(claims) else 1)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (formal, soak, signoff)
+COMMANDS: tuple[Callable[..., None], ...] = (formal, soak, reset, signoff)

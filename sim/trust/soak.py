@@ -3,7 +3,8 @@
 A case is a seed. From it are drawn a chip's choices, legal or not; samples of random images, some
 with malformed, repeated or misplaced events and marks that are refused; a simulator and its stalls.
 An illegal chip must be refused in one sentence. A legal one runs in the plain engine, in the fast
-engine and in its Verilog, and all that can be seen of the three must be equal.
+engine and in its Verilog, and all that can be seen of the three must be equal. The Verilog starts
+with random contents (`sim.trust.reset`) and is cut at its work and reset before it counts.
 
 A case that fails is made smaller while it fails, and kept as a file that `--replay` takes.
 """
@@ -22,14 +23,13 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from model.arith import Words
-from model.chip import PlainChip
 from model.contract.choices import Activation, Conv, Gate, Hidden, Learning, Pooling, Readout, Rule
 from model.contract.config import ChipConfig
 from model.contract.event import Event, Mark, pack_event, pack_mark
 from model.contract.noise import TAPS
 from model.contract.reading import from_dict
 from model.contract.refusal import Refusal
-from model.contract.result import pack_verdict
+from model.contract.timing import sample_cycles
 from model.fast.engine import FastChip
 from model.network import totals
 from model.sensor.image import sample_words
@@ -37,9 +37,10 @@ from model.state import State, fresh
 from model.trace import Trace
 from rtl.emit import emit
 from sim.judge.difference import Comparison
-from sim.simulators import cosim
+from sim.simulators import cosim, plain
 from sim.simulators.bulk import BulkChip
 from sim.simulators.observed import Observed
+from sim.trust.reset import at_random
 
 SIMULATORS = ("verilator", "cxxrtl", "icarus")
 SHARES = (0.55, 0.4, 0.05)  #: of the cases that run in each; Icarus is slow
@@ -261,15 +262,15 @@ def _compared(config: ChipConfig, case: Case) -> tuple[str | None, int]:
         sample_words(config, *sample)
         for sample in zip(images, labels.tolist(), learn.tolist(), rates.tolist(), strict=True)
     ]
-    plain = _plain(config, state, clean)
-    told = _against_fast(config, state, plain, (images, labels, rates, learn))
+    model = plain.observe(config, state, clean)
+    told = _against_fast(config, state, model, (images, labels, rates, learn))
     if told:
-        return told, plain.trace.values()
+        return told, model.trace.values()
     words = [_spoiled(config, w, rng) if rng.random() < 0.3 else w for w in clean]
-    wanted = _plain(config, state, words)
+    wanted = plain.observe(config, state, words)
     found = _hardware(config, state, words, int(learn.sum()), case, simulator)
-    values = plain.trace.values() + 2 * wanted.trace.values()
-    return _difference(config, wanted, found, simulator), values
+    values = model.trace.values() + 2 * wanted.trace.values()
+    return _difference(wanted, found, simulator), values
 
 
 def _work(config: ChipConfig) -> int:
@@ -289,17 +290,6 @@ def _state(config: ChipConfig, rng: np.random.Generator) -> State:
     return state
 
 
-def _plain(config: ChipConfig, state: State, samples: list[Words]) -> Observed:
-    """What the plain engine does, in the form of an observation."""
-    trace = Trace.of(config)
-    chip = PlainChip(config, state.copy(), trace)
-    results = [
-        np.array([*scores.tolist(), pack_verdict(verdict)], np.uint32)
-        for scores, verdict in filter(None, map(chip.take, samples))  # nothing of an aborted one
-    ]
-    return Observed(trace, results, 0, 0, 0.0, chip.state, totals(config, chip.counts))
-
-
 def _against_fast(
     config: ChipConfig, state: State, wanted: Observed, samples: tuple[Any, ...]
 ) -> str | None:
@@ -311,7 +301,7 @@ def _against_fast(
     chip.run(images, *marks)
     counts = totals(config, chip.counts)
     found = Observed(trace, wanted.results, 0, 0, 0.0, chip.state, counts)
-    return _difference(config, wanted, found, "the fast engine")
+    return _difference(wanted, found, "the fast engine")
 
 
 def _hardware(
@@ -328,19 +318,18 @@ def _hardware(
             config, words, train, state, case.stalls, case.seed % (1 << 31), simulator, False
         )
     emission = emit(config)
+    if simulator == "verilator":  # CXXRTL draws no numbers
+        emission = dataclasses.replace(emission, verilog=at_random(emission.verilog))
     with BulkChip(emission, simulator, stalls=case.stalls, seed=case.seed, brief=True) as chip:
+        chip.cut(words, case.seed % sample_cycles(config), case.seed)
         chip.load(state)
         return chip.observe(words, train, case.seed)
 
 
-def _difference(config: ChipConfig, wanted: Observed, found: Observed, rung: str) -> str | None:
+def _difference(wanted: Observed, found: Observed, rung: str) -> str | None:
     """The first thing that differs between the plain engine and another rung, in words."""
     seen = Comparison()
-    seen.traces(wanted.trace, found.trace)
-    seen.results(wanted.results, found.results)
-    seen.states(wanted.state, found.state, wanted.trace.samples)
-    if config.counters:
-        seen.counters(wanted.counters, found.counters, wanted.trace.samples)
+    seen.observed(wanted, found)
     return f"{rung}: {seen.first}" if seen.first else None
 
 
