@@ -11,10 +11,11 @@ from model.contract.artifact import write_text
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from model.contract.storage import host_banks
+from model.contract.waivers import waivers
 from rtl import handbook
 from rtl.handbook import Port
 from rtl.top import AxiTop
-from rtl.verilog import PROCESSES, Contents, verilog, waivers
+from rtl.verilog import PROCESSES, Contents, verilog
 
 
 @dataclass(frozen=True)

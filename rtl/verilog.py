@@ -53,16 +53,6 @@ PASSES = (
 # Compiled simulators run processes faster than the cells that `proc` makes of them.
 PROCESSES = ("opt_expr -fine t:$lt", "memory_collect", "opt_clean", "write_verilog -noattr")
 
-#: Warnings of Verilator that generated Verilog may raise: width and style, nothing else.
-WAIVERS = {
-    "WIDTHEXPAND": "Yosys leaves the extension of narrow operands to Verilog's own rules",
-    "WIDTHTRUNC": "Yosys leaves the truncation at an assignment to Verilog's own rules",
-    "UNUSEDSIGNAL": "Yosys names carries and upper bits of wide results that nothing reads",
-    "PROCASSINIT": "Yosys gives a register its initial value, which is its reset value, where it "
-    "is declared",
-    "DECLFILENAME": "One file holds all modules of a design",
-}
-
 BUFFER = "$pos"
 
 HEADER = """\
@@ -176,14 +166,6 @@ def verilog(
 def intermediate(design: Elaboratable, top: str, ports: Sequence[Signal]) -> str:
     """RTLIL of a design as it stands, for proofs: no member held, no memory put in its place."""
     return rtlil.convert(design, name=top, ports=ports, emit_src=False)
-
-
-def waivers(file: str = "*") -> str:
-    """Verilator's configuration that waives `WAIVERS` in the files of a pattern."""
-    lines = ["`verilator_config", "// What `-Wall` says of generated Verilog, and why it may."]
-    for rule, reason in WAIVERS.items():
-        lines += [f"// {reason}.", f'lint_off -rule {rule} -file "{file}"']
-    return "\n".join(lines) + "\n"
 
 
 def memory(top: str, kind: str) -> str:

@@ -15,7 +15,7 @@ from amaranth.hdl import Elaboratable, Module, Signal
 from typer.testing import CliRunner
 
 from model.contract.refusal import Refusal
-from rtl.verilog import WAIVERS
+from model.contract.waivers import WAIVERS
 from sim import tools
 from sim.__main__ import app
 from sim.tools import debian, doctor

@@ -28,7 +28,7 @@ from xml.etree import ElementTree
 from model.cache import build_folder
 from model.contract.artifact import write_text
 from model.contract.refusal import Refusal
-from rtl.verilog import waivers
+from model.contract.waivers import waivers
 
 VENV = Path(sys.prefix)
 SITE = Path(sysconfig.get_path("purelib"))
@@ -301,7 +301,7 @@ def yosys(script: str, cwd: Path) -> str:
 
 
 def lint(sources: Sequence[Path], toplevel: str) -> None:
-    """Hold Verilog against all warnings of Verilator save those of `rtl.verilog.WAIVERS`.
+    """Hold Verilog against all warnings of Verilator save those of `model.contract.waivers`.
 
     Raises `Refusal` with the first warning.
     """
