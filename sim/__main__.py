@@ -37,6 +37,18 @@ if TYPE_CHECKING:
     from model.data import Dataset
     from sim.host.demo import Wire
 
+ReplayedSample = Annotated[int, typer.Option("--sample", help="As a verdict tells it.")]
+Before = Annotated[int, typer.Option(help="Samples that go ahead of it.")]
+FromSeam = Annotated[
+    bool, typer.Option("--from-seam", help="Come from the last seam: for a fault that was stored.")
+]
+
+#: Options of `verify` and `run` that decide what a sample meets.
+REPLAYED = (
+    *("preset", "config", "rule", "simulator", "data", "data_dir", "test_fraction"),
+    *("train", "test", "epochs", "seed", "stalls"),
+)
+
 app = typer.Typer(
     cls=Plain,
     no_args_is_help=True,
@@ -89,6 +101,7 @@ def golden(
 
 @app.command()
 def run(
+    context: typer.Context,
     preset: Preset = None,
     data: Data = None,
     simulator: Simulator = "verilator",
@@ -106,22 +119,34 @@ def run(
     if json:
         write_json(json, job.told())
     if not job.equal:
-        _tell_mismatches(job.figures)
+        _tell_mismatches(job.figures, _command_again(context, job.figures))
 
 
-def _tell_mismatches(figures: dict[str, Any]) -> None:
-    """Write what differs to a file, say where, and fail."""
+def _tell_mismatches(figures: dict[str, Any], again: str | None = None) -> None:
+    """Write what differs to a file, say where and by which command to look at it, and fail."""
     from sim.judge import verify as verifications
 
     verifications.write_mismatches(figures, Path("mismatches.json"))
-    sample = figures["first_mismatch"]["sample"]
-    print(f"to look at it: the same choices with `replay --sample {sample}` in place of `verify`")
+    if again:
+        print(f"look at it: {again}")
     print(f"{verifications.sentence(figures)}; see mismatches.json")
     raise typer.Exit(1)
 
 
+def _command_again(context: typer.Context, figures: dict[str, Any]) -> str:
+    """The command that runs the first sample that differs again: the same choices, with waves."""
+    chosen = {name: value for name, value in context.params.items() if name in REPLAYED}
+    chosen |= {"sample": figures["first_mismatch"]["sample"]}
+    if "train" not in chosen:
+        chosen |= {"train": figures["train_samples"], "test": figures["test_samples"]}
+    words = (f"--{name.replace('_', '-')} {value}" for name, value in chosen.items() if value)
+    above = context.parent.command_path if context.parent else "drtp sim"
+    return " ".join([above, "replay", *words])
+
+
 @app.command()
 def verify(
+    context: typer.Context,
     preset: Preset = None,
     config: Config = None,
     rule: Rule = None,
@@ -148,20 +173,20 @@ def verify(
     checkpoint: Annotated[Path | None, typer.Option(help="Keep finished segments here.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.")] = False,
     overwrite: Overwrite = False,
+    against: Annotated[
+        Path | None, typer.Option(help="JSON of the same run, cut in another way: must be equal.")
+    ] = None,
     json: Json = None,
 ) -> None:
     """Train and test model and Verilog on the same samples and compare everything."""
-    from model.data import load
     from sim.judge import verify as verifications
     from sim.judge.progress import watching
-    from sim.judge.samples import samples
 
     if checkpoint is not None:
         check_intent(checkpoint, resume, overwrite)
-    chip = chosen(preset, config, rule)
-    data = data or data_for(chip)
-    loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
-    given = samples(chip, loaded, train, test, seed, epochs)
+    chip, given = _given(
+        preset, config, rule, data, data_dir, test_fraction, train, test, epochs, seed
+    )
     run = verifications.Run(
         simulator,
         stalls,
@@ -179,13 +204,34 @@ def verify(
         write_json(json, figures)
     print(verifications.summary(figures))
     if figures["mismatches"]:
-        _tell_mismatches(figures)
+        _tell_mismatches(figures, _command_again(context, figures))
+    if against:
+        unlike = verifications.unlike(figures, against)
+        print(f"unlike {against}: {', '.join(unlike) or 'nothing'}")
     print(verifications.sentence(figures))
+    raise typer.Exit(1 if against and unlike else 0)
+
+
+@app.command()
+def coverage(
+    files: Annotated[list[Path], typer.Argument(help="What `verify --json` wrote.")],
+    json: Json = None,
+) -> None:
+    """Tell what several verifications met together, and which cases never came."""
+    from sim.judge import coverage as coverages
+
+    merged = coverages.merged(files)
+    for chip, met in merged.items():
+        Console().print(coverages.table(chip, met))
+    if json:
+        write_json(json, merged)
+    for chip, met in merged.items():
+        print(f"{chip}: {coverages.sentence(met)}")
 
 
 @app.command()
 def replay(
-    sample: Annotated[int, typer.Option(help="Number of the sample, as a verdict tells it.")],
+    sample: ReplayedSample,
     preset: Preset = None,
     config: Config = None,
     rule: Rule = None,
@@ -198,28 +244,114 @@ def replay(
     epochs: Epochs = 1,
     seed: Seed = 0,
     stalls: Stalls = 0.0,
-    before: Annotated[int, typer.Option(help="Samples that go ahead of it.")] = 1,
+    before: Before = 1,
+    from_seam: FromSeam = False,
+    vcd: Annotated[bool, typer.Option("--vcd", help="Keep the waves as VCD, too.")] = False,
     json: Json = None,
 ) -> None:
-    """Run one sample of `verify` again: waves, a view of them, and what crossed every boundary."""
-    from model.data import load
-    from rtl.emit import emit
+    """Run one sample of `verify` again: waves, views of them, and what crossed every boundary."""
     from sim.judge import replay as replays
-    from sim.judge.samples import samples
 
-    chip = chosen(preset, config, rule)
-    loaded = load(data or data_for(chip), data_dir=data_dir, test_fraction=test_fraction, seed=seed)
-    given = samples(chip, loaded, train, test, seed, epochs)
-    replayed = replays.replay(
-        emit(chip), given, sample, simulator=simulator, stalls=stalls, before=before
-    )
+    given = _given(preset, config, rule, data, data_dir, test_fraction, train, test, epochs, seed)
+    replayed = _replayed(*given, sample, simulator, stalls, before, from_seam, vcd)
     Console().print(replays.table(replayed))
     if json:
         write_json(json, replayed.told())
-    print(f"waves: {replayed.waves}; open them with `gtkwave {replayed.view}`")
-    first = replayed.comparison.first
-    print(f"[{replayed.comparison.mismatches}] mismatches" + (f"; first: {first}" if first else ""))
-    raise typer.Exit(0 if replayed.comparison.equal else 1)
+    views = replayed.views
+    print(f"waves: `gtkwave {views.gtkwave}`, or `surfer -c {views.surfer} {views.waves}`")
+    _end_replay(replayed)
+
+
+@app.command()
+def trace(
+    sample: ReplayedSample,
+    preset: Preset = None,
+    config: Config = None,
+    rule: Rule = None,
+    simulator: Simulator = "verilator",
+    data: Data = None,
+    data_dir: DataDir = None,
+    test_fraction: TestFraction = None,
+    train: TrainSamples = 1000,
+    test: TestSamples = 400,
+    epochs: Epochs = 1,
+    seed: Seed = 0,
+    stalls: Stalls = 0.0,
+    before: Before = 1,
+    from_seam: FromSeam = False,
+    stage: Annotated[str | None, typer.Option(help="Of this stage alone.")] = None,
+    json: Json = None,
+) -> None:
+    """Tell one sample's way through the chip, row by row: cycle, boundary, model, Verilog."""
+    from sim.judge import replay as replays
+
+    given = _given(preset, config, rule, data, data_dir, test_fraction, train, test, epochs, seed)
+    replayed = _replayed(*given, sample, simulator, stalls, before, from_seam)
+    steps = replays.of_stage(replayed.steps, stage)
+    Console().print(replays.way(steps, sample))
+    if json:
+        write_json(json, [vars(step) for step in steps])
+    _end_replay(replayed)
+
+
+def _given(
+    preset: str | None,
+    config: Path | None,
+    rule: str | None,
+    data: str | None,
+    data_dir: Path | None,
+    test_fraction: float | None,
+    train: int,
+    test: int,
+    epochs: int,
+    seed: int,
+) -> tuple[Any, Any]:
+    """The chip, and the samples that it meets."""
+    from model.data import load
+    from sim.judge.samples import samples
+
+    chip = chosen(preset, config, rule)
+    data = data or data_for(chip)
+    loaded = load(data, data_dir=data_dir, test_fraction=test_fraction, seed=seed)
+    return chip, samples(chip, loaded, train, test, seed, epochs)
+
+
+def _replayed(
+    chip: Any,
+    given: Any,
+    sample: int,
+    simulator: str,
+    stalls: float,
+    before: int,
+    from_seam: bool,
+    vcd: bool = False,
+) -> Any:
+    """A sample, run again."""
+    from rtl.emit import emit
+    from sim.judge import replay as replays
+
+    return replays.replay(
+        emit(chip),
+        given,
+        sample,
+        simulator=simulator,
+        stalls=stalls,
+        before=before,
+        from_seam=from_seam,
+        keep_vcd=vcd,
+    )
+
+
+def _end_replay(replayed: Any) -> None:
+    """Say what differs, and fail where something does."""
+    comparison = replayed.comparison
+    if comparison.equal:
+        print("nothing differs from this state on; what was stored before shows with --from-seam")
+    print(
+        f"[{comparison.mismatches}] mismatches"
+        + (f"; first: {comparison.first}" if comparison.first else "")
+    )
+    raise typer.Exit(0 if comparison.equal else 1)
 
 
 @app.command()

@@ -56,6 +56,7 @@ KEYS = [
     ),
     *("counters_equal", "weights_sha256", "accuracy", "cycles", "cycles_per_train_sample"),
     *("cycles_per_test_sample", "cycles_per_second", "seconds", "stalls", "proof", "counters"),
+    "met",
 ]
 
 

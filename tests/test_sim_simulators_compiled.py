@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.cache import is_whole
 from model.contract.refusal import Refusal
 from model.trace import Trace, first_difference
 from sim import tools
 from sim.simulators import compiled
 from sim.simulators.compiled import Bench, Monitor
-from sim.tools.cache import is_whole
 
 # A chip in small: adds up the words of a sample, sends the sum and a verdict, then learns by adding
 # the sum to the word of a memory that the mark chooses. A mark with bit 30 is never answered.

@@ -14,12 +14,12 @@ import sys
 from pathlib import Path
 from typing import Self
 
+from model.cache import kept
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from model.contract.transport import SPI_CYCLES, UART_CYCLES
 from sim import tools
 from sim.simulators.compiled import BUILD
-from sim.tools.cache import kept
 
 HARNESS = Path(__file__).parent / "line_harness.cpp"
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from sim.judge.segment import Finished, Segment, Tally, foretold
 
 #: Parts of a tally that a file holds: nothing differs in a segment that is kept.
 KEPT = [field.name for field in fields(Tally) if field.name not in ("mismatches", "first")]
-COUNTED = ("counters_model", "counters_rtl")
+COUNTED = ("counters_model", "counters_rtl", "met")
 #: Parts that the model knows.
 KNOWN = ("compared", "done", "right_model", "counters_model")
 

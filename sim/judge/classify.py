@@ -44,7 +44,7 @@ def classify(
     with BulkChip(emit_loaded(config, contents), simulator) as chip:
         for chunk in given.parts(CHUNK_SAMPLES):
             wanted = Expected.of(config, state, chunk)
-            tally.take(chunk, wanted, chip.run(chunk.words(config), 0))
+            tally.take(config, chunk, wanted, chip.run(chunk.words(config), 0))
             watch(tally)
         tally.states(state, chip.state(), test - 1)
     return {

@@ -24,6 +24,7 @@ from model.state import State
 from model.trace import Trace
 from rtl.emit import Emission
 from sim import tools
+from sim.judge.coverage import met
 from sim.judge.difference import Comparison
 from sim.judge.samples import Samples
 from sim.simulators.bulk import BulkChip
@@ -49,6 +50,7 @@ class Tally(Comparison):
     seconds: float = 0.0  #: of simulation
     counters_model: dict[str, int] = field(default_factory=dict)
     counters_rtl: dict[str, int] = field(default_factory=dict)
+    met: dict[str, int] = field(default_factory=dict)  #: cases, as `sim.judge.coverage` has them
 
     def add(self, other: Comparison) -> None:
         """Take in another tally, of other samples."""
@@ -58,12 +60,14 @@ class Tally(Comparison):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         _add(self.counters_model, other.counters_model)
         _add(self.counters_rtl, other.counters_rtl)
+        _add(self.met, other.met)
 
-    def take(self, chunk: Samples, wanted: "Expected", seen: Passed) -> None:
+    def take(self, config: ChipConfig, chunk: Samples, wanted: "Expected", seen: Passed) -> None:
         """Compare what the model and the chip show of some samples."""
         self.traces(wanted.trace, seen.trace, chunk.at)
         self.results(wanted.results, seen.results, chunk.at)
         self.expect(chunk, wanted)
+        _add(self.met, met(config, chunk, seen.trace))
         classes = np.array([words[-1] & 0xFF if len(words) else -1 for words in seen.results])
         self.right_rtl += _right(chunk, classes)
         self.cycles_train += seen.cycles_train
@@ -207,7 +211,7 @@ class Runner:
         for chunk in segment.samples.parts(CHUNK_SAMPLES):
             wanted = Expected.of(self._config, model, chunk)
             seen = self._chip.run(chunk.words(self._config), chunk.train, chunk.seed + chunk.at)
-            tally.take(chunk, wanted, seen)
+            tally.take(self._config, chunk, wanted, seen)
             watch(tally)
             if not tally.equal:
                 break

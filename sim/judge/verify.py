@@ -7,6 +7,7 @@ it side by side (`sim.judge.segment`).
 """
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Generator
@@ -24,7 +25,7 @@ from model.contract.stop import Stopped
 from model.state import fresh
 from model.trace import Difference
 from rtl.emit import Emission, emit, emit_processes
-from sim.judge import checkpoint
+from sim.judge import checkpoint, coverage
 from sim.judge.crew import side_by_side
 from sim.judge.samples import Samples
 from sim.judge.segment import (
@@ -44,6 +45,10 @@ from sim.simulators.bulk import prepare
 
 #: Runs of so few samples are not cut: workers start in the time that they take.
 UNBROKEN_SAMPLES = 4 * CHUNK_SAMPLES
+
+#: What makes two runs the same, and what must then be equal however they were cut.
+GIVEN = ("config_sha256", "simulator", "data", "seed", "train_samples", "test_samples", "stalls")
+ENDED = ("mismatches", "weights_sha256", "accuracy", "cycles", "counters", "met")
 
 Finishing = Generator[Finished, None, None]
 
@@ -173,7 +178,7 @@ class Verification:
             run.simulator, run.waves,
         )  # fmt: skip
         self.hardware = seen.state
-        self.tally.take(given, Expected.of(config, self.model, given), seen)
+        self.tally.take(config, given, Expected.of(config, self.model, given), seen)
         self.tally.states(self.model, seen.state, len(given) - 1)
         self.tally.counters_rtl = seen.counters
         expected = self.tally.counters_model if config.counters else {}
@@ -262,6 +267,7 @@ class Verification:
             "stalls": self.run.stalls,
             "proof": self.proof(),
             "counters": tally.counters_rtl,
+            "met": tally.met | coverage.moved(config, tally.counters_rtl, self.run.stalls),
         }
 
 
@@ -288,11 +294,12 @@ def sentence(figures: dict[str, Any]) -> str:
 
 
 def summary(figures: dict[str, Any]) -> str:
-    """Proof, accuracy, hashes and speed in four lines."""
+    """Proof, cases met, accuracy, hashes and speed in five lines."""
     accuracy, hashes = figures["accuracy"], figures["weights_sha256"]
     return "\n".join(
         [
             proof(figures),
+            coverage.sentence(figures["met"]),
             f"accuracy: model {accuracy['model']:.2%}, Verilog {accuracy['rtl']:.2%}",
             f"weights: model {hashes['model'][:16]}, Verilog {hashes['rtl'][:16]}",
             f"cycles: {figures['cycles']:,}; {figures['cycles_per_train_sample']:,.1f} a learned "
@@ -322,6 +329,25 @@ def proof(figures: dict[str, Any]) -> str:
     )
 
 
+def unlike(figures: dict[str, Any], path: Path) -> list[str]:
+    """What a run ended with that another one, of which `verify --json` wrote `path`, did not.
+
+    Raises `Refusal` where the other run was of something else.
+    """
+    try:
+        other = json.loads(path.read_text())
+        same = all(other[name] == figures[name] for name in GIVEN)
+        differing = [name for name in ENDED if other[name] != figures[name]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refusal(
+            f"{path} is not what `verify --json` writes ({error}); verify again"
+        ) from error
+    if not same:
+        raise Refusal(f"{path} is of another run: {', '.join(GIVEN)} must be the same")
+    return differing
+
+
 def write_mismatches(figures: dict[str, Any], path: Path) -> None:
     """Write what differed; only called where something did."""
-    write_json(path, {key: figures[key] for key in figures if key != "counters"})
+    kept = {key: figures[key] for key in figures if key not in ("counters", "met")}
+    write_json(path, kept)

@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Codes, Words
-from model.cache import build_folder
+from model.cache import build_folder, kept
 from model.contract.refusal import Refusal
 from model.encode import verdicts
 from sim import tools
 from sim.simulators.cxxrtl import cut
-from sim.tools.cache import kept
 
 BUILD = build_folder()
 HARNESS = Path(__file__).parent / "harness.cpp"

@@ -92,8 +92,9 @@ class Bench {
             high();
         }
         chance = 0;
+        const Outcome outcome = rest();  // recorded, too: a sample is learned behind its verdict
         simulation.recording = false;
-        return rest();
+        return outcome;
     }
 
     // Wait until the chip holds no work.
