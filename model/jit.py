@@ -19,10 +19,13 @@ SUM_BYTES = hashlib.sha256().digest_size
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Decorate a function that numba compiles when first called, and finds again in its cache."""
+    """Decorate a function that numba compiles when first called, and finds again in its cache.
+
+    It lets go of the interpreter, so that threads run side by side.
+    """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = njit(**options)(function)
+        dispatcher = njit(nogil=True, **options)(function)
         with suppress(RuntimeError):  # no folder for a cache
             dispatcher._cache = _Cache(function)
         return dispatcher
@@ -35,10 +38,11 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        # A name of its own: numba would not know what to make of these files.
+        # A name of its own: numba would not know what to make of these files, nor that threads may
+        # run what is in them.
         self._cache_file = _Files(
             cache_path=self._cache_path,
-            filename_base=f"{self._impl.filename_base}.summed",
+            filename_base=f"{self._impl.filename_base}.threads",
             source_stamp=self._impl.locator.get_source_stamp(),
         )
 

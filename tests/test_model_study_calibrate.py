@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from model.contract.refusal import Refusal
 from model.data import load
 from model.data.split import stratified_split
 from model.network import ChipModel
-from model.study.calibrate import DRAWN, RUNGS, calibrate, ranges
+from model.study.calibrate import RUNGS, calibrate, ranges
 from model.study.draft import chip_name, drafted, fitting_conv
+from model.study.explore import COSTS, Point, Shape, front
 
 
 @pytest.mark.parametrize(
@@ -88,8 +90,8 @@ def test_a_wrong_guess_is_mended_on_validation_samples_alone() -> None:
     assert tested(bad) < tested(found.config) - 0.02
     assert tested(found.config) > tested(good) - 0.01
     assert len(found.trials) == steps[-1][0] == steps[-1][1]
-    assert [trial.samples for trial in found.trials[:DRAWN]] == [200] * DRAWN
-    assert sum(t.samples == found.train_samples for t in found.trials) >= RUNGS[-1][0]
+    assert [trial.samples for trial in found.trials[: RUNGS[0].choices]] == [200] * RUNGS[0].choices
+    assert sum(t.samples == found.train_samples for t in found.trials) >= RUNGS[-1].choices
     train, held = stratified_split(digits.y_train, 0.15, 0, "")
     assert (found.train_samples, found.validation_samples) == (len(train), len(held))
 
@@ -120,3 +122,41 @@ def test_from_own_data_to_a_calibrated_chip(tmp_path: Path) -> None:
     assert told["validation_accuracy"] > 0.8
     assert run(app, ["train", "--data", own, "--config", best]).exit_code == 0
     assert drafted(load(own), "own").name == "own"
+
+
+def test_sizes_are_weighed_against_what_they_cost(tmp_path: Path) -> None:
+    """`explore`: more bits and neurons cost more, and the front holds what nothing beats."""
+    figures, plot = tmp_path / "points.json", tmp_path / "pareto.png"
+    varied = ["--weight-bits", "4", "--weight-bits", "8", "--neurons", "16", "--neurons", "64"]
+    options = ["--limit", "400", "--epochs", "1", "--json", str(figures), "--plot", str(plot)]
+    done = CliRunner().invoke(app, ["explore", "--data", "digits", *varied, *options])
+    assert done.exit_code == 0, done.output
+    assert plot.read_bytes()[:4] == b"\x89PNG"
+    points = json.loads(figures.read_text())["points"]
+    assert {(p["weight_bits"], p["neurons"]) for p in points} == set(product((4, 8), (16, 64)))
+    small, great = (
+        next(p for p in points if (p["weight_bits"], p["neurons"]) == sizes)
+        for sizes in ((4, 16), (8, 64))
+    )
+    for cost in COSTS:
+        assert small[cost] < great[cost]
+        assert cost in small["front"]  # nothing is cheaper
+        assert cost in points[0]["front"] or points[0]["accuracy"] == points[1]["accuracy"]
+    assert great["accuracy"] > small["accuracy"]
+
+
+def test_a_front_holds_what_no_other_beats() -> None:
+    def point(accuracy: float, cycles: float) -> Point:
+        return Point(preset("tiny"), accuracy, 0, cycles, 0.0)
+
+    best = [point(0.7, 10), point(0.8, 20), point(0.9, 40)]
+    beaten = [point(0.6, 15), point(0.8, 30), point(0.9, 41)]
+    assert front([*beaten, *best], "cycles") == best
+
+
+def test_a_shape_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(Refusal, match="has no convolution"):
+        Shape(kernels=4).apply(preset("fc1-500"))
+    done = CliRunner().invoke(app, ["explore", "--data", "digits"])
+    assert done.exit_code != 0
+    assert Shape(weight_bits=2, neurons=8).apply(preset("digits")).hidden[0].spread == 1

@@ -8,7 +8,7 @@ many, and at the end one field at a time around the best. Only the validation sp
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -26,11 +26,21 @@ from model.study.experiment import Samples
 
 LOOKED_AT = 1000  #: training images that the ranges are taken from
 SATURATED = 0.03  #: most of the features that are not zero may saturate
-DRAWN = 32  #: choices that the search begins with
-RUNGS = ((32, 1 / 8), (12, 1 / 4), (6, 1 / 2), (3, 1.0))  #: how many go on, on what share
-REFINED = 6  #: neighbours of the best that are tried at the end
 SURE_SAMPLES = 2000  #: validation samples from which one training tells enough
 SEEDS = 3  #: trainings of a choice below that
+
+
+class Rung(NamedTuple):
+    """How many choices go on, on what share of the samples, from one seed or from all."""
+
+    choices: int
+    share: float
+    sure: bool = False
+
+
+RUNGS = (Rung(32, 1 / 16), Rung(16, 1 / 8), Rung(8, 1 / 4), Rung(4, 1 / 2), Rung(3, 1.0, True))
+REFINED = 4  #: neighbours of the best that are tried at the end
+BRIEF = (Rung(10, 1 / 8), Rung(3, 1 / 2), Rung(1, 1.0, True))  #: for one chip of many
 
 Progress = Callable[[int, int, float], None]
 """Told how many trainings are done, how many there will be, and the best accuracy so far."""
@@ -123,16 +133,21 @@ def calibrate(
     validation_fraction: float = 0.15,
     epochs: int = 3,
     seed: int = 0,
+    brief: bool = False,
     progress: Progress | None = None,
 ) -> Calibration:
     """Find the choices with which `config` learns (x, y) best; trainings run as joblib is told.
 
-    Raises `Refusal` where images or labels are not the chip's, or a class is too small to split.
+    `brief` tries fewer, for one chip of many. Raises `Refusal` where images or labels are not the
+    chip's, or a class is too small to split.
     """
     search, rng = _begun(config, x, y, validation_fraction, epochs, seed, progress)
-    search.planned = sum(count for count, _ in RUNGS) + REFINED
-    best = search.run(list(_drawn(config, ranges(config, search.samples.x_train), rng, DRAWN)))
-    return search.found(best)
+    rungs, refined = (BRIEF, 0) if brief else (RUNGS, REFINED)
+    search.planned = sum(rung.choices for rung in rungs) + refined
+    centre = ranges(config, search.samples.x_train)
+    return search.found(
+        search.run(list(_drawn(config, centre, rng, rungs[0].choices)), rungs, refined)
+    )
 
 
 def swept(
@@ -153,7 +168,7 @@ def swept(
     search, rng = _begun(config, x, y, validation_fraction, epochs, seed, progress)
     search.planned = count
     choices = _drawn(config, ranges(config, search.samples.x_train), rng, count)
-    return search.found(search.tried(list(choices), 1.0)[0])
+    return search.found(search.tried(list(choices), Rung(count, 1.0, True))[0])
 
 
 def _begun(
@@ -270,14 +285,15 @@ class _Search:
         self._progress = progress
         self.planned = 0
 
-    def run(self, choices: list[Choice]) -> Trial:
+    def run(self, choices: list[Choice], rungs: tuple[Rung, ...], refined: int) -> Trial:
         """Halve the choices rung by rung, refine the best, return it."""
-        for count, share in RUNGS:
-            trials = self.tried(choices[:count], share)
+        for rung in rungs:
+            trials = self.tried(choices, rung)
             choices = [trial.choice for trial in trials]
         best = trials[0]
         near = [c for c in _neighbours(best.choice) if c not in {t.choice for t in trials}]
-        return max([best, *self.tried(near[:REFINED], 1.0)], key=lambda trial: trial.accuracy)
+        last = Rung(refined, 1.0, True)
+        return max([best, *self.tried(near, last)], key=lambda trial: trial.accuracy)
 
     def found(self, best: Trial) -> Calibration:
         """What the search has come to."""
@@ -290,15 +306,18 @@ class _Search:
             self.seeds,
         )
 
-    def tried(self, choices: list[Choice], share: float) -> list[Trial]:
-        """Train and validate the choices, the best first."""
-        train = self.samples
-        count = max(round(share * len(train.y_train)), min(len(train.y_train), 200))
+    def tried(self, choices: list[Choice], rung: Rung) -> list[Trial]:
+        """Train and validate the first choices as a rung asks, the best first."""
+        train, choices = self.samples, choices[: rung.choices]
+        count = max(round(rung.share * len(train.y_train)), min(len(train.y_train), 200))
         part = replace(train, x_train=train.x_train[:count], y_train=train.y_train[:count])
+        seeds = self.seeds if rung.sure else 1
         chips = [choice.apply(self.config) for choice in choices]
-        jobs = (delayed(_accuracy)(chip, part, self.epochs, self.seeds) for chip in chips)
+        # In threads: compiled loops let go of the interpreter, and nothing has to start.
+        run = Parallel(return_as="generator", prefer="threads")
         found = []
-        for choice, accuracy in zip(choices, Parallel(return_as="generator")(jobs), strict=True):
+        jobs = (delayed(_accuracy)(chip, part, self.epochs, seeds) for chip in chips)
+        for choice, accuracy in zip(choices, run(jobs), strict=True):
             found.append(Trial(choice, count, accuracy))
             self.trials.append(found[-1])
             if self._progress is not None:

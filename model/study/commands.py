@@ -135,6 +135,73 @@ def calibrate(
         print(f"{chip.name} in {out}")
 
 
+def explore(
+    data: Annotated[str, typer.Option(help="Data set by name, or path of your own.")],
+    config: Annotated[
+        Path | None, typer.Option(help="Chip of your own, as TOML (drafted from the data).")
+    ] = None,
+    data_dir: DataDir = None,
+    weight_bits: Annotated[list[int] | None, typer.Option(help="Repeat for each.")] = None,
+    kernels: Annotated[list[int] | None, typer.Option(help="Repeat for each.")] = None,
+    neurons: Annotated[list[int] | None, typer.Option(help="Repeat for each.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="Repeat for each.")] = None,
+    limit: Annotated[int, typer.Option(help="Search on at most that many samples.")] = 5000,
+    epochs: Annotated[int, typer.Option(help="Passes over them in each training.")] = 3,
+    seed: Seed = 0,
+    json: Annotated[Path | None, typer.Option(help="Write every point here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw accuracy against each cost here, as PNG.")
+    ] = None,
+) -> None:
+    """Weigh sizes of a chip: accuracy against memory, cycles and energy, each calibrated."""
+    from joblib import parallel_config
+    from rich.console import Console
+    from rich.table import Table
+
+    from model.contract.presets import chosen
+    from model.data import load
+    from model.network import checked_images, checked_labels, drawn
+    from model.study import explore as study
+    from model.study.draft import chip_name, drafted
+
+    with speaking_plainly():
+        asked = study.shapes(weight_bits or (), kernels or (), neurons or (), rule or ())
+        if len(asked) < 2:
+            raise Refusal("nothing is varied; repeat --weight-bits, --kernels, --neurons or --rule")
+        loaded = load(data, data_dir=data_dir)
+        chip = chosen(None, config, None) if config else drafted(loaded, chip_name(data))
+        taken = drawn(len(loaded.x_train), min(limit, len(loaded.x_train)), seed)
+        images = checked_images(chip, loaded.x_train[taken])
+        labels = checked_labels(chip, loaded.y_train[taken], len(taken))
+        with _searching(f"{chip.name} in {len(asked)} shapes") as watch, parallel_config(n_jobs=-1):
+            points = study.explore(
+                chip, images, labels, asked, epochs=epochs, seed=seed, progress=watch
+            )
+        found = list(study.rows(points))
+        if json is not None:
+            chips = {"config": chip.to_dict(), "points": found}
+            write_json(json, {"data": data, "samples": len(taken), "epochs": epochs, **chips})
+        if plot is not None:
+            study.write_pareto(points, f"{chip.name} on {data}, {len(taken):,} samples", plot)
+        table = Table(title=f"{chip.name} on {data}; * none is better at that cost")
+        for name in found[0]:
+            table.add_column(name.replace("_", " "), justify="right")
+        for row in found:
+            table.add_row(*(_cell(name, value, row["front"]) for name, value in row.items()))
+        console = Console()
+        (console if console.is_terminal else Console(width=100)).print(table)
+
+
+def _cell(name: str, value: Any, at_front: list[str]) -> str:
+    """A figure of a point as the table shows it."""
+    if name == "front":
+        return "*" if value else ""
+    if isinstance(value, str):
+        return value
+    shown = f"{value:.2%}" if name == "accuracy" else f"{value:,.1f}".removesuffix(".0")
+    return f"{shown}*" if name in at_front else shown
+
+
 def schema(
     out: Annotated[Path | None, typer.Option(help="Write it here (printed).")] = None,
 ) -> None:
@@ -280,6 +347,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "adapt": adapt,
     "new": new,
     "calibrate": calibrate,
+    "explore": explore,
     "schema": schema,
     "test": assess,
     "show": show,
