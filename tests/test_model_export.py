@@ -107,6 +107,17 @@ def test_c_equals_a_trained_chip_on_held_out_digits(tmp_path: Path) -> None:
     assert np.mean(classes == digits.y_test) > 0.9
 
 
+@pytest.mark.data
+def test_c_equals_a_trained_chip_on_all_of_mnists_test_images(tmp_path: Path) -> None:
+    mnist = load("mnist")
+    model = ChipModel(preset("spoon"), epochs=1).fit(mnist.x_train[:2000], mnist.y_train[:2000])
+    classes, scores = classified_in_c(model.config, model.state_, mnist.x_test, tmp_path)
+    assert len(classes) == 10_000
+    assert (classes == model.predict(mnist.x_test)).all()
+    assert (scores == model.scores(mnist.x_test)).all()
+    assert np.mean(classes == mnist.y_test) > 0.9
+
+
 def test_memory_files_hold_the_words_of_every_host_bank() -> None:
     config = preset("tiny")
     state = random_state(config, np.random.default_rng(1))

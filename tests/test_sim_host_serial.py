@@ -15,7 +15,7 @@ from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.state import fresh
 from sim.__main__ import app
-from sim.host.line import SimulatedLine
+from sim.host.line import SimulatedLine, build
 from sim.host.serial import SerialLine
 
 CONFIG = preset("tiny")
@@ -24,6 +24,7 @@ CONFIG = preset("tiny")
 @pytest.fixture
 def port() -> Iterator[str]:
     """A serial device whose other end is the simulated chip's UART."""
+    build(CONFIG, "uart")  # nobody waits for it at the other end
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     over = threading.Event()

@@ -41,13 +41,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of a chip that was trained, tested, calibrated and proved, and of recorded tables."""
     folder = tmp_path_factory.mktemp("report")
     run = CliRunner().invoke
-    trained, names = str(folder / "run.npz"), ("train", "test", "verify")
+    trained, names = str(folder / "run.npz"), ("train", "test", "verify", "explore", "classify")
     told = {name: str(folder / f"{name}.json") for name in names}
     tiny = ["--preset", "tiny"]
+    learning = ["--epochs", "2", "--validation-fraction", "0.1"]
+    varied = ["--neurons", "8", "--neurons", "16", "--limit", "300", "--epochs", "1"]
+    held = ["--rule", "none", "--test", "60"]
     commands = (
-        (model, ["train", *tiny, "--epochs", "1", "--out", trained, "--json", told["train"]]),
+        (model, ["train", *tiny, *learning, "--out", trained, "--json", told["train"]]),
         (model, ["test", trained, "--json", told["test"]]),
         (sim, ["verify", *tiny, "--train", "20", "--test", "10", "--json", told["verify"]]),
+        (model, ["explore", "--data", "digits", *varied, "--json", told["explore"]]),
+        (sim, ["classify", trained, *held, "--json", told["classify"]]),
     )
     for app, words in commands:
         done = run(app, words)
@@ -74,12 +79,15 @@ def test_the_page_says_what_the_files_say(page: Path) -> None:
     assert f"[0/{verified['compared_values']:,}] mismatches" in text
     assert f"{tested['test_accuracy']:.2%} of {tested['test_samples']:,} samples" in text
     assert verified["weights_sha256"]["rtl"] in text
+    assert "validation accuracy by epoch" in text
+    assert "Classifies after reset, unwritten" in text
+    assert "8 bits, 10 kernels, 16 neurons" in text
 
 
 def test_the_twin_holds_the_figures_and_their_sums(page: Path) -> None:
     twin = json.loads(page.with_suffix(".json").read_text())
     assert {item["kind"] for item in twin["evidence"]} == {
-        *("train", "test", "verify", "compare", "cost")
+        *("train", "test", "verify", "compare", "cost", "explore", "classify")
     }
     assert all(len(item["sha256"]) == 64 for item in twin["evidence"])
     assert twin["models"][0]["config"]["name"] == "tiny"

@@ -55,6 +55,7 @@ def classify(
         "data": data.name,
         "simulator": simulator,
         "simulator_version": version(simulator),
+        "loaded_by_host": False,
         "test_samples": test,
         "compared_values": tally.compared,
         "mismatches": tally.mismatches,

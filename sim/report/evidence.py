@@ -11,10 +11,12 @@ from model.network import ChipModel
 
 # Kind -> the fields that only its command writes.
 KINDS: dict[str, tuple[str, ...]] = {
+    "classify": ("loaded_by_host", "mismatches"),
     "verify": ("compared_values", "mismatches"),
     "train": ("images_per_second", "test_accuracy", "counters"),
     "test": ("confusion", "recalls"),
     "calibrate": ("trials", "validation_accuracy"),
+    "explore": ("config", "points"),
     "compare": ("looks", "profiles"),
     "cost": ("rows", "sources"),
     "power": ("tables", "scope", "cycles"),

@@ -10,6 +10,7 @@ from model.contract.config import ChipConfig
 from model.contract.formats import Format
 from model.contract.storage import banks
 from model.state import State, fresh
+from model.study.explore import COSTS
 from sim.report import charts
 from sim.report.evidence import Evidence, Trained
 
@@ -49,10 +50,12 @@ def sections(evidence: list[Evidence], models: list[Trained]) -> list[Section]:
     """All sections, in the order of a chip's way: drawn, trained, proved, priced, placed."""
     writers = {
         "calibrate": _calibrated,
+        "explore": _explored,
         "train": _trained,
         "test": _tested,
         "compare": _compared,
         "verify": _verified,
+        "classify": _classified,
         "power": _powered,
         "cost": _costs,
         "fpga": _placed,
@@ -166,6 +169,35 @@ def _calibrated(item: Evidence) -> Section:
     )
 
 
+def _explored(item: Evidence) -> Section:
+    points = item.figures["points"]
+    sizes = ("rule", "weight_bits", "kernels", "neurons")
+    rows = [[*(name.replace("_", " ") for name in (*sizes, "accuracy", *COSTS)), "at the front of"]]
+    for point in points:
+        figures = [_said(point[name]) for name in (*sizes, "accuracy", *COSTS)]
+        rows.append([*figures, ", ".join(point["front"]).replace("_", " ")])
+    named = [
+        {
+            **{name: point[name] for name in COSTS},
+            "name": f"{point['rule']}, {point['weight_bits']} bits, {point['kernels']} kernels, "
+            f"{point['neurons']} neurons",
+            "percent": 100 * point["accuracy"],
+        }
+        for point in points
+    ]
+    drawn = [
+        Chart(
+            f"accuracy against {label}",
+            charts.svg(
+                charts.points(named, cost, "percent", "name"), f"{cost} {item.sha256[:8]}", 4.2
+            ),
+        )
+        for cost, label in COSTS.items()
+    ]
+    told = f"each calibrated briefly on {item.figures['samples']:,} samples; validation accuracy"
+    return Section(f"Sizes weighed on {item.figures['data']}", item.path, told, rows, drawn)
+
+
 def _trained(item: Evidence) -> Section:
     figures = item.figures
     names = {
@@ -175,26 +207,33 @@ def _trained(item: Evidence) -> Section:
         "seed": "seed",
         "epochs": "epochs",
         "train_samples": "training samples",
+        "validation_samples": "validation samples",
         "test_samples": "test samples",
+        "equal_samples": "test images that are training images, too",
         "images_per_second": "images a second",
         "weights_sha256": "weights, SHA-256",
     }
     drawn = []
-    curve = figures.get("curve") or figures.get("epoch_accuracy")
+    curve = figures.get("validation_accuracy")
     if curve:
         shown = charts.lines(
-            {"accuracy": (list(range(1, len(curve) + 1)), [100 * a for a in curve])},
+            {"validation": (list(range(1, len(curve) + 1)), [100 * a for a in curve])},
             "epoch",
             "accuracy (%)",
         )
-        drawn.append(Chart("accuracy by epoch", charts.svg(shown, f"epochs {item.sha256[:8]}")))
+        drawn.append(
+            Chart("validation accuracy by epoch", charts.svg(shown, f"epochs {item.sha256[:8]}"))
+        )
     if "confusion" in figures:
         drawn.append(_confusion(item))
+    well = figures.get("health", {})
     return Section(
         f"Training: {figures['test_accuracy']:.2%} on {figures['data']}",
         item.path,
-        rows=_table(figures, names),
-        charts=drawn,
+        "; ".join(well.get("advice", [])),
+        _table(figures, names)
+        + [[name, f"{share:.1%}"] for name, share in well.get("shares", {}).items()],
+        drawn,
     )
 
 
@@ -286,6 +325,28 @@ def _verified(item: Evidence) -> Section:
         figures.get("proved", ""),
         rows,
         drawn,
+    )
+
+
+def _classified(item: Evidence) -> Section:
+    figures = item.figures
+    names = {
+        "simulator": "simulator",
+        "simulator_version": "version",
+        "rule": "rule",
+        "test_samples": "samples classified",
+        "compared_values": "values compared",
+        "mismatches": "of them different",
+        "first_mismatch": "the first",
+        "cycles_per_test_sample": "cycles a classification",
+        "weights_sha256": "weights, SHA-256",
+    }
+    return Section(
+        f"Classifies after reset, unwritten: {figures['accuracy']['rtl']:.2%} of "
+        f"{figures['test_samples']:,} samples",
+        item.path,
+        "The memories of the Verilog hold the model from the start.",
+        _table(figures, names),
     )
 
 
