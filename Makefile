@@ -82,11 +82,10 @@ lint: .venv/.installed  ## check style and types
 check: lint test golden-check  ## lint, test, golden-check
 
 docs: .venv/.docs  ## build the documentation into build/site, its tutorials run
-	@.venv/bin/mkdocs build --quiet
+	@PYTHONPATH=$(CURDIR) .venv/bin/mkdocs build --quiet
 
-docs-test: .venv/.docs  ## run every command, notebook and page of the documentation
+docs-test: .venv/.docs  ## run every command, tutorial and page of the documentation
 	@$(PYTEST) build/test-docs.xml -m docs tests/test_docs.py
-	@.venv/bin/pytest -q -o addopts= --nbmake --nbmake-timeout=600 docs/tutorials
 
 soak: .venv/.installed .venv/.icarus  ## random chips, data and stalls on every rung (MINUTES=1)
 	@$(PYTHON) -m sim soak --minutes $(MINUTES)
