@@ -112,10 +112,14 @@ class Chip:
             await self.host.write([registers.BANK, registers.ADDRESS], [number, 0])
             await self.host.write([registers.DATA] * len(chunks), chunks)
 
-    async def soil(self, cycles: int) -> None:
-        """Work on samples for so many cycles. The reset behind it must clear all but the banks."""
+    async def soil(self, cycles: int, learning: bool) -> None:
+        """Work on samples for so many cycles; on the first alone, unended, unless `learning`.
+
+        The reset behind it must clear all but the banks.
+        """
         train, test = self.job["samples"]
-        self._send([word for words in train + test for word in words])
+        samples = train + test
+        self._send([w for words in samples for w in words] if learning else samples[0][:-1])
         await ClockCycles(self.dut.clk, cycles)
 
     def scramble(self, seed: int) -> None:
@@ -229,12 +233,12 @@ async def samples_pass(dut: Any) -> None:
     findings: dict[str, Any] = {"runs": runs}
     try:
         await chip.load()
-        await chip.soil(SOILING_CYCLES)
+        await chip.soil(SOILING_CYCLES, learning=False)
         await chip.restart()
         runs.append(await chip.run())
         for seed, cycles in job["resets"]:
             if cycles:
-                await chip.soil(cycles)
+                await chip.soil(cycles, learning=True)
             else:
                 chip.scramble(seed)
             await chip.restart()
