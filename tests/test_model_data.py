@@ -179,8 +179,8 @@ def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("pixels")
     assert message(str(path)) == (
-        f"{path} is no data set this kit reads; give a .npz file with x and y, or a folder or tar "
-        f"file of images in class folders"
+        f"{path} is no data set this kit reads; give a .npz file with x and y, a folder or tar "
+        f"file of images in class folders, or a .csv that names them"
     )
 
 

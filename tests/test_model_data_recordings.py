@@ -1,6 +1,7 @@
 """Recordings of event sensors: real ones, made ones, damaged ones."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -145,13 +146,40 @@ def test_aedat4_that_its_decoder_does_not_survive_is_refused(
     assert message(path) == f"{path} is truncated or no AEDAT 4 file; get it again"
 
 
+@pytest.mark.parametrize("suffix", [".dat", ".es"])  # nothing tells what a .raw file is
+def test_a_recording_of_another_kind_asks_for_faery_or_is_read_by_it(
+    suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"mine{suffix}"
+    path.write_bytes(b"no recording at all")
+    if find_spec("faery") is None:
+        said = f"{path} is read by faery; install it: pip install drtp-kit[recordings]"
+    else:
+        said = f"{path} is truncated or no {suffix} file; get it again"
+    assert message(path) == said
+
+
+def test_faery_reads_what_it_wrote(tmp_path: Path) -> None:
+    faery = pytest.importorskip("faery")
+    events = np.zeros(300, faery.EVENTS_DTYPE)
+    events["t"], events["x"], events["y"] = np.arange(300) * 37, np.arange(300) % 34, 7
+    events["on"] = np.arange(300) % 3 == 0
+    for suffix in (".dat", ".es", ".raw"):
+        path = tmp_path / f"mine{suffix}"
+        faery.events_stream_from_array(events=events, dimensions=(34, 34)).to_file(path)
+        found = read_recording(path)
+        for ours, its in (("x", "x"), ("y", "y"), ("t", "t"), ("p", "on")):
+            assert (found[ours] == events[its]).all()
+
+
 def test_missing_recording_is_refused(tmp_path: Path) -> None:
     assert message(tmp_path / "none.bin") == f"{tmp_path}/none.bin is no file; check the path"
 
 
 def test_recording_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert message(tmp_path / "film.mp4") == (
-        f"{tmp_path}/film.mp4 is no recording this kit reads; give a .bin, .aedat4 or .npz file"
+        f"{tmp_path}/film.mp4 is no recording this kit reads; give a .bin, .aedat4, .npz, .dat, "
+        ".es, .raw file"
     )
 
 

@@ -20,7 +20,7 @@ from model.data.idx import load_idx
 from model.data.images import load_cifar10_jpeg, load_folder, load_nmnist
 from model.data.npz import load_npz
 from model.data.recordings import View, read_recording
-from model.sensor.aedat4 import EVENT
+from model.sensor.decoder import EVENT
 
 __all__ = ["EVENT", "NAMES", "Dataset", "View", "get", "load", "load_folder", "read_recording"]
 
@@ -58,8 +58,9 @@ def load(
     ----------
     name_or_path
         One of `NAMES` (the emulated ones are counts of events: `model.data.emulated`); or a .npz
-        file; or a folder or tar file of images or of recordings in class folders. A name
-        wins over a path of the same spelling: write `./mnist` for the path.
+        file; or a folder or tar file of images or of recordings in class folders, or a .csv
+        that names them (`model.data.listed`). A name wins over a path of the same spelling:
+        write `./mnist` for the path.
     data_dir
         Where to look first for the files of a named set (then $DRTP_DATA_DIR, `./data`, the
         user's cache folder). `digits` and paths have no use for it.
@@ -97,11 +98,11 @@ def load(
         )
     if not path.is_dir() and not path.is_file():
         raise Refusal(f"{path} is no regular file; copy its content into one")
-    if path.is_dir() or path.suffix == ".zip" or is_archive(path):
+    if path.is_dir() or path.suffix in (".zip", ".csv") or is_archive(path):
         return load_folder(path, test_fraction, seed)
     if path.suffix == ".npz":
         return load_npz(path, test_fraction, seed)
     raise Refusal(
-        f"{path} is no data set this kit reads; give a .npz file with x and y, or a folder or tar "
-        f"file of images in class folders"
+        f"{path} is no data set this kit reads; give a .npz file with x and y, a folder or tar "
+        f"file of images in class folders, or a .csv that names them"
     )

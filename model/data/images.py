@@ -15,6 +15,7 @@ from model.contract import event
 from model.contract.refusal import Refusal
 from model.data.archive import read_archive, read_zip
 from model.data.dataset import Dataset
+from model.data.listed import read_listed
 from model.data.memory import check_fits
 from model.data.places import find, read
 from model.data.recordings import SUFFIXES, View, count_recordings
@@ -80,12 +81,13 @@ def load_nmnist(data_dir: Path | None) -> Dataset:
 def load_folder(
     path: Path, test_fraction: float | None, seed: int, view: View | None = None
 ) -> Dataset:
-    """Load a user's folder or tar file of images, or of recordings (`model.data.recordings`).
+    """Load a user's folder, tar file or table of images, or of recordings.
 
     Laid out as `train/<class>/<image>` and `test/<class>/<image>`; or as `<class>/<image>`, then a
     stratified share is held out. Classes are numbered by the alphabet, or by number where all
     their names are numbers. All images are of one size, in 8-bit grey (L) or colour (RGB).
-    Files outside class folders (a README) and hidden files are left alone.
+    Files outside class folders (a README) and hidden files are left alone. A table (.csv) names
+    each file and its class (`model.data.listed`).
 
     The order is one image of each class in turn, so the first samples of the set are of all
     classes alike.
@@ -97,6 +99,8 @@ def load_folder(
 
 def read_files(path: Path) -> Files:
     """Return the content of all files in class folders, in the order of their paths."""
+    if path.suffix == ".csv":
+        return read_listed(path)
     packed = read_zip if path.suffix == ".zip" else read_archive
     files = _in_folder(path) if path.is_dir() else packed(path)
     files = {name: files[name] for name in files if name.parts and not _hidden(name)}

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +18,7 @@ from rich.progress import track
 from model.contract.refusal import Refusal
 from model.data.memory import check_fits, most_bytes
 from model.data.places import read
-from model.sensor.aedat4 import EVENT, decode
+from model.sensor.decoder import EVENT, decode
 
 BIN_MEMORY = 16
 """Bytes that decoding takes for each byte of a .bin file."""
@@ -26,7 +27,10 @@ EVENT_BYTES = 5
 OVERFLOW_Y = 240
 OVERFLOW_US = 2**13
 
-SUFFIXES = (".bin", ".aedat4", ".npz")
+BY_FAERY = (".dat", ".es", ".raw")
+"""Of recordings that a library reads which is no part of the kit."""
+
+SUFFIXES = (".bin", ".aedat4", ".npz", *BY_FAERY)
 """Of recordings in a set."""
 
 MOST_SIDE = 1024
@@ -121,10 +125,10 @@ def decode_recording(content: bytes, source: str) -> NDArray[Any]:
     elif source.endswith(".npz"):
         events = _decode_npz(content, source)
     else:
-        with tempfile.NamedTemporaryFile(suffix=".aedat4") as file:
+        with tempfile.NamedTemporaryFile(suffix=PurePosixPath(source).suffix) as file:
             file.write(content)
             file.flush()
-            events = _read_aedat4(Path(file.name), source)
+            events = _read_decoded(Path(file.name), source)
     if len(events) == 0:
         raise Refusal(f"{source} holds no events; give another recording")
     return events
@@ -133,8 +137,9 @@ def decode_recording(content: bytes, source: str) -> NDArray[Any]:
 def read_recording(path: Path) -> NDArray[Any]:
     """Read a recording: .bin as N-MNIST and N-Caltech101 are published, .aedat4, or .npz.
 
-    An .npz holds arrays x, y, t (microseconds) and p (0 or 1), or one structured array of these
-    fields, of whatever name.
+    Where faery is installed, .dat and .raw (Prophesee) and .es (Event Stream), too; it reads a file
+    that was cut off as far as it goes. An .npz holds arrays x, y, t (microseconds) and p (0 or 1),
+    or one structured array of these fields, of whatever name.
 
     Returns
     -------
@@ -147,12 +152,12 @@ def read_recording(path: Path) -> NDArray[Any]:
         Where the file is missing, of another kind, damaged, or without events.
     """
     if path.suffix not in SUFFIXES:
-        raise Refusal(f"{path} is no recording this kit reads; give a .bin, .aedat4 or .npz file")
+        raise Refusal(f"{path} is no recording this kit reads; give a {', '.join(SUFFIXES)} file")
     if not path.is_file():
         raise Refusal(f"{path} is no file; check the path")
-    if path.suffix != ".aedat4":
+    if path.suffix in (".bin", ".npz"):
         return decode_recording(read(path), str(path))
-    events = _read_aedat4(path, str(path))
+    events = _read_decoded(path, str(path))
     if len(events) == 0:
         raise Refusal(f"{path} holds no events; give another recording")
     return events
@@ -212,10 +217,13 @@ def _decode_npz(content: bytes, source: str) -> NDArray[Any]:
     return events
 
 
-def _read_aedat4(path: Path, source: str) -> NDArray[Any]:
-    """Decode the event packets of an AEDAT 4 file; frames and other streams are left alone."""
+def _read_decoded(path: Path, source: str) -> NDArray[Any]:
+    """Have the events of a file decoded by a library; frames and other streams are left alone."""
+    if path.suffix in BY_FAERY and find_spec("faery") is None:
+        raise Refusal(f"{source} is read by faery; install it: pip install drtp-kit[recordings]")
     check_fits(path.stat().st_size, source)
     events = decode(path, most_bytes())
     if events is None:
-        raise Refusal(f"{source} is truncated or no AEDAT 4 file; get it again")
+        kind = "AEDAT 4" if path.suffix == ".aedat4" else path.suffix
+        raise Refusal(f"{source} is truncated or no {kind} file; get it again")
     return events

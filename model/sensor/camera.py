@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.jit import compiled
-from model.sensor.aedat4 import EVENT
+from model.sensor.decoder import EVENT
 from model.sensor.recording import Events
 
 BORDER = 3  #: pixels of the camera around the picture

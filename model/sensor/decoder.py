@@ -1,12 +1,15 @@
-"""AEDAT 4 recordings, decoded in a process of its own.
+"""Recordings that compiled libraries decode, in a process of their own.
 
-The decoder is a compiled library that ends its whole process at some damaged files, and takes as
-much memory as a file claims. Here both end as a refusal.
+AEDAT 4 is decoded by aedat; .dat and .raw (Prophesee) and .es (Event Stream) by faery, where it is
+installed. A decoder can end its whole process at a damaged file, and takes as much memory as the
+file claims. Here both end as a refusal.
 """
 
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ SECONDS, SECONDS_A_MEGABYTE = 20, 2
 
 
 def decode(path: Path, most: int) -> NDArray[Any] | None:
-    """Events (N,) of all event packets in a file, or None where it is damaged.
+    """Events (N,) of all event packets in a file, or None where its decoder cannot read it.
 
     The process takes at most `most` bytes of memory, and a time that grows with the file.
     """
@@ -38,15 +41,21 @@ def _write_events(path: str, most: str, seconds: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (int(most), int(most)))
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for recorded in _of_aedat4(path) if path.endswith(".aedat4") else _of_faery(path):
+        events = np.empty(len(recorded), EVENT)
+        for field, name in (("x", "x"), ("y", "y"), ("t", "t"), ("p", "on")):
+            events[field] = recorded[name]
+        sys.stdout.buffer.write(events.tobytes())
+
+
+def _of_aedat4(path: str) -> Iterator[Any]:
     import aedat
 
-    for packet in aedat.Decoder(path):
-        if "events" in packet:
-            recorded = packet["events"]
-            events = np.empty(len(recorded), EVENT)
-            for field, name in (("x", "x"), ("y", "y"), ("t", "t"), ("p", "on")):
-                events[field] = recorded[name]
-            sys.stdout.buffer.write(events.tobytes())
+    return (packet["events"] for packet in aedat.Decoder(path) if "events" in packet)
+
+
+def _of_faery(path: str) -> Iterator[Any]:
+    return iter(import_module("faery").events_stream_from_file(path))
 
 
 if __name__ == "__main__":
