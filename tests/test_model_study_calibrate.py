@@ -17,7 +17,7 @@ from model.contract.refusal import Refusal
 from model.data import load
 from model.data.split import stratified_split
 from model.network import ChipModel
-from model.study.calibrate import RUNGS, calibrate, ranges
+from model.study.calibrate import LEAST_SAMPLES, RUNGS, calibrate, ranges
 from model.study.draft import chip_name, drafted, fitting_conv
 from model.study.explore import COSTS, Point, Shape, front
 
@@ -90,7 +90,9 @@ def test_a_wrong_guess_is_mended_on_validation_samples_alone() -> None:
     assert tested(bad) < tested(found.config) - 0.02
     assert tested(found.config) > tested(good) - 0.01
     assert len(found.trials) == steps[-1][0] == steps[-1][1]
-    assert [trial.samples for trial in found.trials[: RUNGS[0].choices]] == [200] * RUNGS[0].choices
+    assert [trial.samples for trial in found.trials[: RUNGS[0].choices]] == [LEAST_SAMPLES] * RUNGS[
+        0
+    ].choices
     assert sum(t.samples == found.train_samples for t in found.trials) >= RUNGS[-1].choices
     train, held = stratified_split(digits.y_train, 0.15, 0, "")
     assert (found.train_samples, found.validation_samples) == (len(train), len(held))

@@ -22,8 +22,9 @@ CONFIG = preset("tiny")
 
 
 @pytest.fixture
-def port() -> Iterator[str]:
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A serial device whose other end is the simulated chip's UART."""
+    monkeypatch.setattr("sim.host.line.PATIENCE_CYCLES", 20_000)  # many samples of tiny
     build(CONFIG, "uart")  # nobody waits for it at the other end
     ours, theirs = os.openpty()
     tty.setraw(theirs)

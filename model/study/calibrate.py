@@ -38,9 +38,10 @@ class Rung(NamedTuple):
     sure: bool = False
 
 
-RUNGS = (Rung(32, 1 / 16), Rung(16, 1 / 8), Rung(8, 1 / 4), Rung(4, 1 / 2), Rung(3, 1.0, True))
-REFINED = 4  #: neighbours of the best that are tried at the end
+RUNGS = (Rung(32, 1 / 16), Rung(16, 1 / 8), Rung(10, 1 / 4), Rung(6, 1.0, True))
+REFINED = (3, 3)  #: neighbours of the best that are tried at the end, round by round
 BRIEF = (Rung(10, 1 / 8), Rung(3, 1 / 2), Rung(1, 1.0, True))  #: for one chip of many
+LEAST_SAMPLES = 600  #: of a rung: fewer would favour whatever learns fast
 
 Progress = Callable[[int, int, float], None]
 """Told how many trainings are done, how many there will be, and the best accuracy so far."""
@@ -142,8 +143,9 @@ def calibrate(
     chip's, or a class is too small to split.
     """
     search, rng = _begun(config, x, y, validation_fraction, epochs, seed, progress)
-    rungs, refined = (BRIEF, 0) if brief else (RUNGS, REFINED)
-    search.planned = sum(rung.choices for rung in rungs) + refined
+    rungs = search.distinct(BRIEF if brief else RUNGS)
+    refined = () if brief else REFINED
+    search.planned = sum(rung.choices for rung in rungs) + sum(refined)
     centre = ranges(config, search.samples.x_train)
     return search.found(
         search.run(list(_drawn(config, centre, rng, rungs[0].choices)), rungs, refined)
@@ -285,15 +287,28 @@ class _Search:
         self._progress = progress
         self.planned = 0
 
-    def run(self, choices: list[Choice], rungs: tuple[Rung, ...], refined: int) -> Trial:
+    def distinct(self, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+        """The rungs but those that would repeat what the one before did."""
+        kept = list(rungs[:1])
+        for rung in rungs[1:]:
+            if rung.sure or self._count(rung) > self._count(kept[-1]):
+                kept.append(rung)
+        return tuple(kept)
+
+    def run(
+        self, choices: list[Choice], rungs: tuple[Rung, ...], refined: tuple[int, ...]
+    ) -> Trial:
         """Halve the choices rung by rung, refine the best, return it."""
         for rung in rungs:
             trials = self.tried(choices, rung)
             choices = [trial.choice for trial in trials]
-        best = trials[0]
-        near = [c for c in _neighbours(best.choice) if c not in {t.choice for t in trials}]
-        last = Rung(refined, 1.0, True)
-        return max([best, *self.tried(near, last)], key=lambda trial: trial.accuracy)
+        best, known = trials[0], set(choices)
+        for count in refined:
+            near = [choice for choice in _neighbours(best.choice) if choice not in known]
+            known |= set(near[:count])
+            trials = self.tried(near, Rung(count, 1.0, True))
+            best = max([best, *trials], key=lambda trial: trial.accuracy)
+        return best
 
     def found(self, best: Trial) -> Calibration:
         """What the search has come to."""
@@ -306,10 +321,15 @@ class _Search:
             self.seeds,
         )
 
+    def _count(self, rung: Rung) -> int:
+        """Training samples of a rung."""
+        every = len(self.samples.y_train)
+        return max(round(rung.share * every), min(every, LEAST_SAMPLES))
+
     def tried(self, choices: list[Choice], rung: Rung) -> list[Trial]:
         """Train and validate the first choices as a rung asks, the best first."""
         train, choices = self.samples, choices[: rung.choices]
-        count = max(round(rung.share * len(train.y_train)), min(len(train.y_train), 200))
+        count = self._count(rung)
         part = replace(train, x_train=train.x_train[:count], y_train=train.y_train[:count])
         seeds = self.seeds if rung.sure else 1
         chips = [choice.apply(self.config) for choice in choices]
