@@ -40,7 +40,7 @@ test-data: .venv/.installed  ## test the readers on whole published sets (DRTP_D
 	@$(PYTEST) build/test-data.xml -m data
 
 verilog: .venv/.installed  ## write the chip's Verilog into build/rtl (PRESET)
-	@$(PYTHON) -m rtl emit --preset $(PRESET) --out build/rtl
+	@$(PYTHON) -m rtl emit --preset $(PRESET) --out build/rtl --overwrite
 
 golden: .venv/.installed  ## write the frozen traces of golden/ anew
 	@$(PYTHON) -m sim golden --rewrite

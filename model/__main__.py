@@ -2,24 +2,15 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from model.contract.artifact import check_intent, check_replaceable, write_json
+from model.contract.config import ChipConfig
 from model.contract.presets import borrowing, chosen, data_for
 from model.contract.refusal import Refusal, note, speaking_plainly
 from model.contract.stop import keeping
@@ -37,7 +28,11 @@ from model.options import (
     Seed,
     TestFraction,
 )
+from model.progress import Advance, counting
 from model.study import commands as own
+
+if TYPE_CHECKING:
+    from model.study.experiment import Samples
 
 PAPER = "The float world: the paper's algorithms, and its analyses redone."
 DOORS = opening(
@@ -104,7 +99,8 @@ def train(
         def validate() -> None:
             curve.append(chip.score(samples.x_train[held], samples.y_train[held]))
 
-        with _watching(f"{chip.config.name} learns {data}") as watch:
+        with counting(f"{chip.config.name} learns {data}") as advance:
+            watch = _Watch(advance)
             chip.fit(
                 *(x_train, y_train),
                 checkpoint=out,
@@ -152,35 +148,22 @@ def compare_command(
     """Set integer beside float: every algorithm, and what each approximation costs."""
     from joblib import parallel_config
 
-    from model.data import load
     from model.study.compare import compare, tables
-    from model.study.experiment import limited, samples_for
 
     with speaking_plainly():
-        for path in (json, plot):
-            if path is not None:
-                _check_writable(path)
-        chip = chosen(preset, config, rule)
-        data = data or data_for(chip)
-        loaded = load(data, data_dir=data_dir)
-        samples = samples_for(chip, limited(loaded, limit))
-        with _counting(f"{chip.name} compared") as progress, parallel_config(n_jobs=-1):
+        study = _studied(chosen(preset, config, rule), data, data_dir, limit, epochs, (json, plot))
+        chip, samples, told = study.chip, study.samples, study.told
+        with counting(f"{chip.name} compared") as progress, parallel_config(n_jobs=-1):
             found = compare(chip, samples, epochs=epochs, seeds=seeds, progress=progress)
-        about = {
-            "data": data,
-            "epochs": epochs,
-            "train_samples": len(samples.y_train),
-            "test_samples": len(samples.y_test),
-        }
-        told = f"{chip.name} on {data}, {epochs} epochs of {len(samples.y_train):,} samples"
         if json is not None:
+            about = study.about | {"test_samples": len(samples.y_test)}
             write_json(json, about | found.figures())
         if plot is not None:
             from model.study.picture import write_picture  # takes a second to import
 
             write_picture(found, told, plot)
         console = Console()
-        console.print(f"{told}{f' ({loaded.note})' if loaded.note else ''}, seeds {seeds}")
+        console.print(f"{told}{study.source}, seeds {seeds}")
         for table in tables(found):
             console.print(table)
         if found.without_settings:
@@ -200,24 +183,15 @@ def angles_command(
     plot: Annotated[Path | None, typer.Option(help="Write the picture here, as PNG.")] = None,
 ) -> None:
     """Measure the angle between hidden updates and back-propagation's, integer beside float."""
-    from model.data import load
     from model.study import angle
-    from model.study.experiment import limited, samples_for
 
     with speaking_plainly():
-        for path in (json, plot):
-            if path is not None:
-                _check_writable(path)
-        chip = chosen(preset, config, None)
-        data = data or data_for(chip)
-        loaded = load(data, data_dir=data_dir)
-        samples = samples_for(chip, limited(loaded, limit))
-        with _counting(f"{chip.name}, angles") as progress:
+        study = _studied(chosen(preset, config, None), data, data_dir, limit, epochs, (json, plot))
+        chip, samples, told = study.chip, study.samples, study.told
+        with counting(f"{chip.name}, angles") as progress:
             found = angle.align(chip, samples, epochs=epochs, seeds=seeds, progress=progress)
-        told = f"{chip.name} on {data}, {epochs} epochs of {len(samples.y_train):,} samples"
         if json is not None:
-            about = {"data": data, "epochs": epochs, "train_samples": len(samples.y_train)}
-            write_json(json, about | found.figures())
+            write_json(json, study.about | found.figures())
         if plot is not None:
             from model.study.picture import write_angles  # takes a second to import
 
@@ -225,7 +199,7 @@ def angles_command(
         console = Console()
         if not console.is_terminal:
             console = Console(width=100)  # of a table that goes to a file or a pipe
-        console.print(f"{told}{f' ({loaded.note})' if loaded.note else ''}, seeds {found.seeds}")
+        console.print(f"{told}{study.source}, seeds {found.seeds}")
         console.print(angle.table(found))
         unsettled = [rule for rule in angle.RULES if not chip.has_settings(rule)]
         if unsettled:
@@ -248,7 +222,7 @@ def sweep_command(
         asked = read_sweep(file)
         out = out or file.with_suffix(".csv")
         _check_writable(out)
-        with _counting(f"sweep {file}") as progress, parallel_config(n_jobs=-1):
+        with counting(f"sweep {file}") as progress, parallel_config(n_jobs=-1):
             rows = sweep(asked, out, data_dir=data_dir, scheduler=scheduler, progress=progress)
         print(f"{len(rows)} points in {out}")
         best = winner(asked, rows, data_dir)
@@ -325,9 +299,8 @@ def _spoken(value: Any) -> str:
 class _Watch:
     """Told how far training is: moves the bar and measures the speed."""
 
-    def __init__(self, bar: Progress, title: str) -> None:
-        self._bar = bar
-        self._task = bar.add_task(title, total=None, speed="")
+    def __init__(self, advance: Advance) -> None:
+        self._advance = advance
         self._first: tuple[int, float] | None = None
         self.images_per_second: float | None = None  #: None where nothing was left to learn
 
@@ -337,31 +310,42 @@ class _Watch:
             self._first = learned, now
         if learned > self._first[0]:
             self.images_per_second = (learned - self._first[0]) / (now - self._first[1])
-        speed = f"{self.images_per_second or 0:,.0f} images/s"
-        self._bar.update(self._task, total=planned, completed=learned, speed=speed)
+        self._advance(learned, planned, f"{self.images_per_second or 0:,.0f} images/s")
 
 
-@contextmanager
-def _bar(*more: ProgressColumn) -> Iterator[Progress]:
-    """A bar with the time left, where somebody sees it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *more)
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=hidden) as bar:
-        yield bar
+class _Study(NamedTuple):
+    """What a study is of: a chip, its samples, and how that is told."""
+
+    chip: ChipConfig
+    samples: "Samples"
+    told: str
+    source: str
+    about: dict[str, Any]
 
 
-@contextmanager
-def _watching(title: str) -> Iterator[_Watch]:
-    with _bar(TextColumn("{task.fields[speed]}")) as bar:
-        yield _Watch(bar, title)
+def _studied(
+    chip: ChipConfig,
+    data: str | None,
+    data_dir: Path | None,
+    limit: int | None,
+    epochs: int,
+    outputs: tuple[Path | None, ...],
+) -> _Study:
+    """The samples of a study; refuses before it begins what could not be written after it."""
+    from model.data import load
+    from model.study.experiment import limited, samples_for
 
-
-@contextmanager
-def _counting(title: str) -> Iterator[Callable[[int, int], None]]:
-    with _bar() as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, planned: bar.update(task, completed=done, total=planned)
+    for path in outputs:
+        if path is not None:
+            _check_writable(path)
+    name = data or data_for(chip)
+    loaded = load(name, data_dir=data_dir)
+    samples = samples_for(chip, limited(loaded, limit))
+    count = len(samples.y_train)
+    told = f"{chip.name} on {name}, {epochs} epochs of {count:,} samples"
+    source = f" ({loaded.note})" if loaded.note else ""
+    about = {"data": name, "epochs": epochs, "train_samples": count}
+    return _Study(chip, samples, told, source, about)
 
 
 def _check_writable(path: Path) -> None:

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from model.contract.artifact import check_absent
 from model.contract.presets import chosen
 from model.contract.refusal import Refusal, speaking_plainly
 from model.door import Plain
-from model.options import Config, Preset, Rule
+from model.options import Config, Overwrite, Preset, Rule
+from model.progress import remembering
 
 app = typer.Typer(
     cls=Plain, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
@@ -36,6 +38,7 @@ def emit(
         typer.Option(help="Trained model, as `model train --out` wrote it: its chip, its weights."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("build/rtl"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the chip's Verilog and waivers, ports, registers, C header, SystemRDL, FuseSoC core.
 
@@ -49,11 +52,18 @@ def emit(
     if reset not in RESETS:
         raise Refusal(f"reset must be {' or '.join(RESETS)}, not {reset!r}")
     if weights is None:
-        found = emission.emit(chosen(preset, config, rule), reset, monitors)
+        chip = chosen(preset, config, rule)
+        held = None
     else:
         if preset or config:
             raise Refusal("--weights brings its own chip; leave --preset and --config out")
-        found = emission.emit_loaded(*trained(weights, rule), reset, monitors)
+        chip, held = trained(weights, rule)
+    check_absent(out / f"{chip.name}.v", overwrite)
+    with remembering(f"writing the Verilog of {chip.name}"):
+        if held is None:
+            found = emission.emit(chip, reset, monitors)
+        else:
+            found = emission.emit_loaded(chip, held, reset, monitors)
     for path in found.write(out):
         print(path)
 

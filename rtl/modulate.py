@@ -3,6 +3,8 @@
 Twin: `model/hidden.py` (`modulate`).
 """
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -46,7 +48,29 @@ def _row(config: ChipConfig, label: Value, outputs: int) -> Value:
     return choose([Const(n * outputs) for n in range(config.readout.classes)], label)
 
 
-class ModulateByLabel(wiring.Component):
+class _Modulate(wiring.Component):
+    """What both ways have in common: the layer, its bank of B, the sums that pass, modulations.
+
+    Members: as `ModulateByLabel` tells, and those that `more` names.
+    """
+
+    def __init__(self, config: ChipConfig, number: int, more: dict[str, Any]) -> None:
+        self.config = config
+        self.layer, self.shape = config.hidden[number], config.layer_shapes[number]
+        self.bank = bank(config, f"{self.shape.name}.modulation")
+        beat = sum_beat(config, self.shape.outputs, self.shape.sum)
+        super().__init__(
+            {
+                **{"accept": In(1), "coming": In(beat), "leaving": In(1), "neuron": In(beat)},
+                **more,
+                "modulation": Out(modulation_stream(self.shape)),
+                "projection": In(BankPort(self.bank.word_bits, self.bank.words)),
+                "busy": Out(1),
+            }
+        )
+
+
+class ModulateByLabel(_Modulate):
     """drtp: the row of B that the label selects, read as the sum comes in.
 
     Members: `accept` (the sum beat `coming` enters the neuron register), `leaving` (the one that is
@@ -57,21 +81,7 @@ class ModulateByLabel(wiring.Component):
     """
 
     def __init__(self, config: ChipConfig, number: int) -> None:
-        self.config = config
-        self.layer, self.shape = config.hidden[number], config.layer_shapes[number]
-        self.bank = bank(config, f"{self.shape.name}.modulation")
-        beat = sum_beat(config, self.shape.outputs, self.shape.sum)
-        super().__init__(
-            {
-                "accept": In(1),
-                "coming": In(beat),
-                "leaving": In(1),
-                "neuron": In(beat),
-                "modulation": Out(modulation_stream(self.shape)),
-                "projection": In(BankPort(self.bank.word_bits, self.bank.words)),
-                "busy": Out(1),
-            }
-        )
+        super().__init__(config, number, {})
 
     def elaborate(self, platform: object) -> Module:
         """Build the bank, its address and the gate."""
@@ -94,7 +104,7 @@ class ModulateByLabel(wiring.Component):
         return m
 
 
-class ModulateByError(wiring.Component):
+class ModulateByError(_Modulate):
     """Rules that need the error: keep the gate flags, wait, go over the neurons again.
 
     sdfa and dfa: the sum of B's codes of a neuron, each times the ternary error of its class; drtp
@@ -107,24 +117,12 @@ class ModulateByError(wiring.Component):
     """
 
     def __init__(self, config: ChipConfig, number: int) -> None:
-        self.config = config
-        self.layer, self.shape = config.hidden[number], config.layer_shapes[number]
-        self.bank = bank(config, f"{self.shape.name}.modulation")
-        beat = sum_beat(config, self.shape.outputs, self.shape.sum)
-        super().__init__(
-            {
-                "accept": In(1),
-                "coming": In(beat),
-                "leaving": In(1),
-                "neuron": In(beat),
-                "errors": In(stream.Signature(ERROR_BEAT, always_ready=True)),
-                "state": In(config.learning.lfsr_bits),
-                "step": Out(1),
-                "modulation": Out(modulation_stream(self.shape)),
-                "projection": In(BankPort(self.bank.word_bits, self.bank.words)),
-                "busy": Out(1),
-            }
-        )
+        errors = {
+            "errors": In(stream.Signature(ERROR_BEAT, always_ready=True)),
+            "state": In(config.learning.lfsr_bits),
+            "step": Out(1),
+        }
+        super().__init__(config, number, errors)
 
     def elaborate(self, platform: object) -> Module:
         """Build the memory of gate flags and the second walk."""

@@ -10,11 +10,13 @@ it. Here every member of a component is held by a buffer, which Yosys takes out 
 ports of a module are the members that its docstring tells of.
 """
 
+import gc
 import inspect
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from amaranth.back import rtlil
@@ -124,6 +126,20 @@ Contents = Mapping[str, Sequence[int]]
 """Words that banks hold from the start, by the bank's name."""
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Amaranth makes millions of objects that all live to the end; looking for garbage among them,
+    again and again, would take a third of the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@_uncollected()
 def verilog(
     component: Elaboratable,
     top: str,

@@ -29,6 +29,7 @@ from model.options import (
     StreamRate,
     TestFraction,
 )
+from model.progress import counting, remembering, stepping
 from sim.options import Simulator, Stalls, TestSamples, TrainSamples, Waves
 from sim.silicon import commands as silicon
 from sim.trust import commands as trust
@@ -382,7 +383,7 @@ def adapt(
     chip = chosen(preset, config, None)
     data = data or data_for(chip)
     samples = samples_for(chip, load(data, data_dir=data_dir, seed=seed))
-    with Console(stderr=True).status(f"training {chip.name} before {world.kind}"):
+    with remembering(f"training {chip.name} before {world.kind}"):
         met = meeting(
             chip, samples, world,
             epochs=epochs, stream=stream, rate=rate, seed=seed, margin=self_label,
@@ -441,7 +442,8 @@ def bench(
     """Measure engines, every way to run the Verilog, and the chip, side by side."""
     from sim.speed import measure
 
-    tables, told = measure.report(preset or "digits")
+    with stepping("bench") as step:
+        tables, told = measure.report(preset or "digits", step)
     Console().print(tables)
     if json:
         write_json(json, told)
@@ -496,7 +498,7 @@ def _demonstrate(
     from sim.host import demo
 
     planned = demo.planned(loaded, limit, epochs)
-    with demo.watching(f"{chip.name} learns {loaded.name} behind {line}", planned) as progress:
+    with counting(f"{chip.name} learns {loaded.name} behind {line}", planned) as progress:
         figures = demo.demonstrate(
             chip, loaded, wire, limit=limit, epochs=epochs, seed=seed, line=line, progress=progress
         )
@@ -534,8 +536,8 @@ def fpga(
         if config is not None:
             raise Refusal("--weights brings its own chip; leave --config out")
         own, contents = trained(weights, rule)
-    with Console(stderr=True).status(board) as status:
-        routed = boards.route(board, own, contents, lambda step: status.update(f"{board}: {step}"))
+    with stepping(board) as step:
+        routed = boards.route(board, own, contents, step)
     if json:
         write_json(json, dataclasses.asdict(routed))
     Console().print(boards.table(routed))

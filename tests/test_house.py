@@ -27,10 +27,11 @@ RULES = {
     "model.paper": {
         *("numpy", "torch", "array_api_compat", "joblib", "matplotlib", "rich", "typer"),
         *("sklearn", "model.contract", "model.data", "model.jit", "model.options", "model.paper"),
+        "model.progress",
     },
     "rtl": {"amaranth", "model.contract", "rtl"},
     "rtl.__main__": {
-        *("typer", "model.contract", "model.door", "model.options", "rtl"),
+        *("typer", "model.contract", "model.door", "model.options", "model.progress", "rtl"),
         "model.export.trained",  # the command brings a model's words; no stage computes by it
     },
     # Keeps texts in the cache folder: how files are kept is no arithmetic.

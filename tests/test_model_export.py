@@ -152,6 +152,8 @@ def test_test_show_and_export_commands(tmp_path: Path) -> None:
     for to, name in (("c", "model.h"), ("hex", "tiny.readout.weights.hex")):
         assert run(app, ["export", model, "--to", to, "--out", str(tmp_path / to)]).exit_code == 0
         assert (tmp_path / to / name).is_file()
+    again = run(app, ["export", model, "--to", "c", "--out", str(tmp_path / "c")])
+    assert "is there already; give --overwrite to replace it" in again.output
     refused = run(app, ["export", model, "--to", "onnx", "--out", str(tmp_path / "x")])
     assert refused.exit_code != 0
     assert not (tmp_path / "x").exists()

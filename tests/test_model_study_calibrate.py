@@ -114,6 +114,8 @@ def test_from_own_data_to_a_calibrated_chip(tmp_path: Path) -> None:
     run = CliRunner().invoke
     assert run(app, ["new", "--data", own, "--out", chip]).exit_code == 0
     assert from_toml(chip).height == 7
+    again = run(app, ["new", "--data", own, "--out", chip])
+    assert "chip.toml is there already; give --overwrite to replace it" in str(again.exception)
     figures, picture = tmp_path / "found.json", tmp_path / "ranges.png"
     options = ["--epochs", "2", "--json", str(figures), "--picture", str(picture)]
     done = run(app, ["calibrate", "--data", own, "--config", chip, "--out", best, *options])

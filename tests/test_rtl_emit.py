@@ -40,7 +40,7 @@ from sim import tools
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = preset("tiny")
-SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
+SIMULATORS = pytest.mark.parametrize("simulator", tools.DRIVEN)
 
 CLEAN: dict[str, ChipConfig] = {
     **{f"tiny {rule}": preset("tiny", rule) for rule in RULES},
@@ -119,10 +119,10 @@ def test_the_same_configuration_gives_the_same_bytes(written: Path, tmp_path: Pa
         for kept in builds.glob("emitted/*.v"):
             kept.write_bytes(kept.read_bytes().replace(b"tiny", b"tidy", 1))
         variables = {"PYTHONHASHSEED": seed, "DRTP_BUILD_DIR": str(builds)}
-        done = command("emit", "--preset", "tiny", "--out", str(tmp_path), **variables)
+        done = command("emit", "--preset", "tiny", "--out", str(tmp_path / seed), **variables)
         assert done.returncode == 0, done.stderr
         for file in written.iterdir():
-            assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
+            assert (tmp_path / seed / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_no_file_tells_the_machine_or_the_day_that_it_was_written_on(written: Path) -> None:
@@ -453,7 +453,7 @@ def test_the_c_header_compiles_and_has_the_contracts_numbers(written: Path, tmp_
     source = tmp_path / "check.c"
     source.write_text(f'#include "tiny.h"\n#include "tiny.h"\n{checks}\n')
     flags = ["-x", "c", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
-    assert tools.call(tools.compiler(), [*flags, f"-I{written}", source]) == ""
+    assert tools.call(tools.require("g++"), [*flags, f"-I{written}", source]) == ""
 
 
 @EACH
@@ -518,6 +518,17 @@ def test_a_configuration_of_ones_own_is_emitted(tmp_path: Path) -> None:
     done = command("emit", "--config", str(own), "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     tools.lint([tmp_path / "my-chip.v"], "my_chip")
+
+
+def test_an_emission_is_not_written_over_without_a_word(written: Path) -> None:
+    before = (written / "tiny.v").stat().st_mtime_ns
+    done = command("emit", "--preset", "tiny", "--out", str(written))
+    said = "is there already; give --overwrite to replace it, or another path"
+    assert (done.returncode, done.stderr) == (2, f"error: {written}/tiny.v {said}\n")
+    assert (written / "tiny.v").stat().st_mtime_ns == before
+    done = command("emit", "--preset", "tiny", "--out", str(written), "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert (written / "tiny.v").stat().st_mtime_ns > before
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ SPREAD = preset("tiny")
 # Words of one access each: kernels of one place.
 TINY = dataclasses.replace(SPREAD, conv=(dataclasses.replace(SPREAD.conv[0], places=1),))
 WIDE = dataclasses.replace(TINY, lanes=16)  # words of several accesses
-SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
+SIMULATORS = pytest.mark.parametrize("simulator", tools.DRIVEN)
 
 
 # -- the bridge, before a bus that echoes ---------------------------------------------------------

@@ -21,7 +21,7 @@ from rtl.lfsr import Lfsr
 from sim import tools
 from sim.benches import bench
 
-SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
+SIMULATORS = pytest.mark.parametrize("simulator", tools.DRIVEN)
 
 FORMATS = (
     Format(8, signed=True, symmetric=True),

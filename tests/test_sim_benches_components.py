@@ -25,7 +25,7 @@ from sim.benches.vectors import (
     run_model,
 )
 
-SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
+SIMULATORS = pytest.mark.parametrize("simulator", tools.DRIVEN)
 
 # Small, so that a case takes few cycles: 15 inputs, three groups of four neurons, ten classes.
 LAYER = ChipConfig(

@@ -142,7 +142,7 @@ def run(
     )
 
 
-@pytest.mark.parametrize("simulator", tools.SIMULATORS)
+@pytest.mark.parametrize("simulator", tools.DRIVEN)
 def test_payloads_pass_in_order_under_any_pauses(toy: Path, simulator: str) -> None:
     assert len(run(toy, simulator, "passes_under_any_pauses").tests) == 9
 

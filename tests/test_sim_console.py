@@ -111,6 +111,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     own = folder / "venv" / "bin"
     (wheel,) = folder.glob("*.whl")
     install: list[str | Path] = [own / "pip", "--disable-pip-version-check", "-q", "install"]
+    install += ["--no-compile"]  # most files are never loaded
     subprocess.run([*install, "-c", folder / "pins.txt", wheel], check=True)
     if sys.version_info < (3, 12):  # as `sim doctor` tells
         here: list[str | Path] = ["--ignore-requires-python", "--only-binary", ":all:", "--no-deps"]

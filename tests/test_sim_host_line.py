@@ -131,10 +131,10 @@ def test_a_chip_uses_no_word_that_is_written_while_it_is_read_and_no_initial_con
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What the boards' memories leave open is made wrong here; the chip learns the same."""
-    files = line.board_files
+    core = line.core
 
-    def spoilt(*arguments: str, choices: str = "") -> str:
-        verilog = files(*arguments, choices=choices)
+    def spoilt(name: str, choices: str) -> str:
+        verilog = core(name, choices)
         read = "if (read_enable) read_data <= words[read_address];"
         wrong = (
             "if (read_enable) read_data <= write_enable && write_address == read_address"
@@ -145,7 +145,7 @@ def test_a_chip_uses_no_word_that_is_written_while_it_is_read_and_no_initial_con
         assert verilog.count(initial) == 2
         return verilog.replace(read, wrong).replace(initial, "words[place] = {WIDTH{1'b1}};")
 
-    monkeypatch.setattr(line, "board_files", spoilt)
+    monkeypatch.setattr(line, "core", spoilt)
     assert demonstrated(TINY, "uart")["equal"] is True
 
 

@@ -15,6 +15,7 @@ from model.contract.presets import preset
 from model.contract.refusal import Refusal
 from model.state import fresh
 from sim.__main__ import app
+from sim.host import line as lines
 from sim.host.line import SimulatedLine, build
 from sim.host.serial import SerialLine
 
@@ -26,6 +27,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A serial device whose other end is the simulated chip's UART."""
     monkeypatch.setattr("sim.host.line.PATIENCE_CYCLES", 20_000)  # many samples of tiny
     build(CONFIG, "uart")  # nobody waits for it at the other end
+    monkeypatch.setattr(lines, "PATIENCE_CYCLES", 5_000)  # then a look at the device again
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     over = threading.Event()
@@ -33,10 +35,9 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     def carry() -> None:
         with SimulatedLine(CONFIG) as wire:
             while not over.is_set():
-                if select.select([ours], [], [], 0.05)[0]:
+                if select.select([ours], [], [], 0)[0]:
                     wire.send(os.read(ours, 4096))
-                    while answer := wire.receive():
-                        os.write(ours, answer)
+                os.write(ours, wire.receive())
 
     thread = threading.Thread(target=carry)
     thread.start()

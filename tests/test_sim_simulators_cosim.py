@@ -20,7 +20,7 @@ from sim.simulators import cosim
 from sim.simulators.bulk import patience
 from sim.simulators.observed import Observed
 
-SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
+SIMULATORS = pytest.mark.parametrize("simulator", tools.DRIVEN)
 
 CONFIG = ChipConfig(
     name="small-chip",

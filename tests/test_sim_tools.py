@@ -18,9 +18,9 @@ from model.contract.refusal import Refusal
 from model.contract.waivers import WAIVERS
 from sim import tools
 from sim.__main__ import app
-from sim.tools import debian, doctor
+from sim.tools import debian, doctor, tool
 
-SIMULATORS = pytest.mark.parametrize("simulator", tools.SIMULATORS)
+SIMULATORS = pytest.mark.parametrize("simulator", tools.DRIVEN)
 
 
 class Counter(Elaboratable):
@@ -203,8 +203,8 @@ def test_known_bad_versions_are_refused_by_name(
     fresh: pytest.MonkeyPatch, tmp_path: Path, name: str, program: str, says: str, why: str
 ) -> None:
     path = fake(tmp_path / "bin", program, says)
-    fresh.setattr(tools, "VENV", tmp_path / "venv")
-    fresh.setattr(tools, "SITE", tmp_path / "site")
+    fresh.setattr(tool, "VENV", tmp_path / "venv")
+    fresh.setattr(tool, "SITE", tmp_path / "site")
     fresh.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
     with pytest.raises(Refusal, match="^" + re.escape(f"{name} cannot be used: {path} is {why}")):
         tools.require(name)
@@ -215,7 +215,7 @@ def test_known_bad_versions_are_refused_by_name(
 def test_a_missing_tool_is_refused_with_its_remedy(
     fresh: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    fresh.setattr(tools, "VENV", tmp_path)
+    fresh.setattr(tool, "VENV", tmp_path)
     fresh.setenv("PATH", str(tmp_path))
     message = (
         "icarus cannot be used: it is not installed; "
@@ -231,7 +231,7 @@ def test_a_missing_tool_is_refused_with_its_remedy(
 def test_a_tool_that_fails_or_tells_no_version_is_refused(
     fresh: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    fresh.setattr(tools, "SITE", tmp_path / "site")
+    fresh.setattr(tool, "SITE", tmp_path / "site")
     broken = fake(tmp_path / "bin", "verilator", "Error: cannot find Pod/Usage.pm", code=2)
     fresh.setenv("PATH", f"{broken.parent}:/usr/bin:/bin")
     assert tools.examine("verilator").trouble == (
@@ -248,9 +248,12 @@ def test_an_unknown_tool_is_refused() -> None:
 
 
 def test_headers_of_compiled_simulation_are_where_tools_say() -> None:
-    assert (tools.verilator_include() / "verilated.h").is_file()
-    assert (tools.cxxrtl_include() / "cxxrtl" / "cxxrtl.h").is_file()
-    assert "g++" in tools.compiler().path.name
+    for name, header in (("verilator", "verilated.h"), ("cxxrtl", "cxxrtl/cxxrtl.h")):
+        compiled = tools.SIMULATORS[name].compiled
+        assert compiled
+        _, folders = compiled.runtime(tools.require(name), False)
+        assert (folders[0] / header).is_file()
+    assert "g++" in tools.require("g++").path.name
 
 
 def test_what_has_no_package_cannot_be_got() -> None:
@@ -261,7 +264,7 @@ def test_what_has_no_package_cannot_be_got() -> None:
 def test_without_apt_icarus_is_refused_in_one_sentence(
     fresh: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    fresh.setattr(tools, "VENV", tmp_path / "venv")
+    fresh.setattr(tool, "VENV", tmp_path / "venv")
     fresh.setenv("PATH", str(tmp_path))
     message = (
         "icarus cannot be got without root: apt-get or dpkg-deb is not there; "
@@ -295,7 +298,7 @@ def test_the_doctor_exits_with_zero_where_all_is_fit(tmp_path: Path) -> None:
 def test_the_doctor_exits_with_one_where_a_needed_tool_is_missing(
     fresh: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    fresh.setattr(tools, "VENV", tmp_path)
+    fresh.setattr(tool, "VENV", tmp_path)
     fresh.setenv("PATH", "/usr/bin:/bin")
     fresh.setitem(tools.RECIPES, "icarus", replace(tools.RECIPES["icarus"], find=lambda: None))
     told = CliRunner().invoke(app, ["doctor"])

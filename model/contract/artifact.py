@@ -72,6 +72,12 @@ def check_intent(path: Path, resume: bool, overwrite: bool) -> None:
         )
 
 
+def check_absent(path: Path | str, overwrite: bool) -> None:
+    """Refuse to write over what is there without a word."""
+    if not overwrite and Path(path).exists():
+        raise Refusal(f"{path} is there already; give --overwrite to replace it, or another path")
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with writing(path) as file:

@@ -1,7 +1,7 @@
 """Commands of the float world; mounted as `python -m model paper`."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from model.contract.artifact import check_intent, write_json, write_text
@@ -25,6 +24,7 @@ from model.paper import training
 from model.paper.run import Run
 from model.paper.settings import ALGORITHMS, Settings, plan
 from model.paper.task import load
+from model.progress import counting
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -49,22 +49,15 @@ def reference() -> None:
 
 @contextmanager
 def bar() -> Iterator[Callable[[str], training.Progress]]:
-    """Show a progress bar; what is yielded starts a line and returns what `fit` reports to."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[said]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as shown:
+    """Show progress; what is yielded starts a line and returns what `fit` reports to."""
+    with ExitStack() as lines:
 
         def begin(title: str) -> training.Progress:
-            line = shown.add_task(title, total=None, said="")
+            advance = lines.enter_context(counting(title))
 
             def report(done: int, total: int, run: Run) -> None:
                 rate = done * run.settings.batch / run.seconds if run.seconds else 0.0
-                shown.update(line, completed=done, total=total, said=f"{rate:,.0f} samples/s")
+                advance(done, total, f"{rate:,.0f} samples/s")
 
             return report
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.contract.artifact import write_json, write_text
+from model.contract.artifact import check_absent, write_json, write_text
 from model.contract.refusal import Refusal, speaking_plainly
 from model.options import (
     Config,
     Data,
     DataDir,
     Json,
+    Overwrite,
     Preset,
     Rule,
     Scenario,
@@ -25,6 +26,7 @@ from model.options import (
     StreamRate,
     TestFraction,
 )
+from model.progress import counting
 
 if TYPE_CHECKING:
     from model.study.calibrate import Calibration, Progress
@@ -35,6 +37,7 @@ def new(
     data_dir: DataDir = None,
     name: Annotated[str | None, typer.Option(help="Of the chip (after the data).")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the TOML here (printed).")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draft a chip that fits your data: a commented TOML, every field explained."""
     from model.contract.draft import toml
@@ -42,6 +45,8 @@ def new(
     from model.study.draft import chip_name, drafted
 
     with speaking_plainly():
+        if out is not None:
+            check_absent(out, overwrite)
         loaded = load(data, data_dir=data_dir)
         chip = drafted(loaded, name or chip_name(data))
         count, *size = loaded.x_train.shape
@@ -78,6 +83,7 @@ def calibrate(
     picture: Annotated[
         Path | None, typer.Option(help="Draw each tensor against its range here, as PNG.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Find the shifts, thresholds and rates with which a chip learns your data best."""
     from joblib import parallel_config
@@ -90,6 +96,7 @@ def calibrate(
     from model.study.draft import chip_name, drafted
 
     with speaking_plainly():
+        check_absent(out, overwrite)
         loaded = load(data, data_dir=data_dir)
         if config is not None:
             chip = chosen(None, config, rule)
@@ -273,6 +280,7 @@ def export(
     model: Annotated[Path, typer.Argument(help="Trained model, as `train --out` wrote it.")],
     to: Annotated[str, typer.Option(help="c (classifies as the chip does) or hex ($readmemh).")],
     out: Annotated[Path, typer.Option(help="Folder to write into.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Take a trained model away: C that classifies bit for bit as the chip, or memory files."""
     from model.export import c, hex
@@ -283,7 +291,10 @@ def export(
         if to not in writers:
             raise Refusal(f"a model is exported to {' or '.join(writers)}, not {to!r}")
         chip = ChipModel.load(model)
-        for name, written in writers[to](chip.config, chip.state_).items():
+        files = writers[to](chip.config, chip.state_)
+        for name in files:
+            check_absent(out / name, overwrite)
+        for name, written in files.items():
             write_text(out / name, written)
             print(out / name)
 
@@ -319,7 +330,7 @@ def adapt(
         chip = chosen(preset, config, None)
         data = data or data_for(chip)
         samples = samples_for(chip, load(data, data_dir=data_dir, seed=seed))
-        with _counting(f"{chip.name} meets {scenario}") as watch:
+        with counting(f"{chip.name} meets {scenario}") as watch:
             found = study.adapt(
                 chip,
                 samples,
@@ -356,40 +367,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 
 @contextmanager
-def _counting(title: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    hidden = not console.is_terminal
-    with Bar(*columns, TimeRemainingColumn(), console=console, disable=hidden) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, planned: bar.update(task, completed=done, total=planned)
-
-
-@contextmanager
 def _searching(title: str) -> Iterator["Progress"]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[best]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None, best="")
-
-        def watch(done: int, planned: int, best: float) -> None:
-            bar.update(task, completed=done, total=planned, best=f"best so far {best:.2%}")
-
-        yield watch
+    with counting(title) as advance:
+        yield lambda done, planned, best: advance(done, planned, f"best so far {best:.2%}")
 
 
 def _show(found: "Calibration", seconds: float) -> None:

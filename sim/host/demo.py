@@ -8,13 +8,9 @@ same weights: those of `python -m model train` with the same arguments.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 
 from model.arith import Codes, Words
@@ -130,21 +126,6 @@ def _run(chip: RemoteChip, samples: Iterator[Words], progress: Progress) -> Code
     if chunk:
         flush()
     return np.array(found)
-
-
-@contextmanager
-def watching(title: str, samples: int) -> Iterator[Progress]:
-    """A bar of samples that went through the chip; silent where nobody looks."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=samples)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def table(figures: dict[str, Any]) -> Table:

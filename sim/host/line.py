@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +19,7 @@ from model.cache import kept
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from model.contract.transport import SPI_CYCLES, UART_CYCLES
+from model.progress import stepping
 from sim import tools
 from sim.simulators.compiled import BUILD
 
@@ -60,6 +62,12 @@ def board_files(*arguments: str, choices: str = "") -> str:
         trouble = done.stderr.strip().splitlines() or ["it printed nothing"]
         raise Refusal(trouble[-1].removeprefix("error: "))
     return done.stdout
+
+
+@cache
+def core(line: str, choices: str) -> str:
+    """The Verilog of a chip (its choices as JSON) behind a line; written once a process."""
+    return board_files("core", line, choices=choices)
 
 
 class SimulatedLine:
@@ -115,7 +123,7 @@ def build(config: ChipConfig, line: str, folder: Path = BUILD / "lines") -> Path
     """The shared object of a core and its line, built unless it is in `folder`."""
     if line not in LINES:
         raise Refusal(f"there is no line {line!r}; choose {' or '.join(LINES)}")
-    verilog = board_files("core", line, choices=json.dumps(config.to_dict()))
+    verilog = core(line, json.dumps(config.to_dict()))
     header = (
         f'#define CHIP Vchip\n#include "{ADAPTER}"\n'
         f"#define LINE_{line.upper()}\nconstexpr int CYCLES = {LINES[line]};\n"
@@ -126,9 +134,10 @@ def build(config: ChipConfig, line: str, folder: Path = BUILD / "lines") -> Path
         key.update(source.read_bytes())
 
     def make(place: Path) -> Path:
-        print(f"compiling {config.name} behind {line} with verilator, once", file=sys.stderr)
-        tools.translate("verilator", verilog, "core", place, waves=False)
-        (place / "line.h").write_text(header)
-        return tools.compile_shared("verilator", HARNESS, place, False)
+        with stepping("compiling") as step:
+            step(f"{config.name} behind {line} with verilator")
+            tools.translate("verilator", verilog, "core", place, waves=False)
+            (place / "line.h").write_text(header)
+            return tools.compile_shared("verilator", HARNESS, place, False)
 
     return kept(folder / f"{config.name}-{line}-{key.hexdigest()[:16]}.so", make)

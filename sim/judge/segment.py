@@ -34,8 +34,6 @@ CHUNK_SAMPLES = 500  #: compared at a time: bounds memory
 SEGMENTS = 16  #: that a run is cut into, but for short runs and long ones
 MOST_CHUNKS = 10  #: of a segment: it is what a worker that dies, or an interrupt, loses
 
-SIMULATORS_VERSION = {"cxxrtl": "yosys"}
-
 
 @dataclass
 class Tally(Comparison):
@@ -267,5 +265,5 @@ def finish(emission: Emission, way: Way, segment: Segment, parent: int | None) -
 
 
 def version(simulator: str) -> str:
-    """Version of a simulator; CXXRTL is part of Yosys."""
-    return tools.require(SIMULATORS_VERSION.get(simulator, simulator)).version
+    """Version of a simulator, or of what it is part of."""
+    return tools.require(tools.SIMULATORS[simulator].release or simulator).version

@@ -22,6 +22,7 @@ from model.contract.artifact import write_json
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal, guess
 from model.contract.stop import Stopped
+from model.progress import remembering
 from model.state import fresh
 from model.trace import Difference
 from rtl.emit import Emission, emit, emit_processes
@@ -70,8 +71,8 @@ class Run:
 
     @property
     def by_cocotb(self) -> bool:
-        """Whether a cocotb bench drives the chip; Icarus cannot be compiled into this process."""
-        return self.cocotb or self.simulator == "icarus"
+        """Whether a cocotb bench drives the chip: not all can be compiled into this process."""
+        return self.cocotb or SIMULATORS[self.simulator].compiled is None
 
     @property
     def way(self) -> Way:
@@ -101,7 +102,8 @@ class Verification:
         self.given = given
         self.run = run
         emitted = run.by_cocotb or run.waves or run.emitted
-        self.emission = emission or (emit if emitted else emit_processes)(config)
+        with remembering(f"writing the Verilog of {config.name}"):
+            self.emission = emission or (emit if emitted else emit_processes)(config)
         self.tally = Tally()
         self.model = self.hardware = fresh(config, given.seed)
         self._finished: list[Finished] = []
@@ -173,10 +175,12 @@ class Verification:
         """One run of the bench, everything compared at its end."""
         config, given, run = self.config, self.given, self.run
         self.model, start = self.model.copy(), self.model
-        seen = cosim.observe(
-            config, given.words(config), given.train, start, run.stalls, given.seed,
-            run.simulator, run.waves,
-        )  # fmt: skip
+        way = f"{config.name} in {run.simulator} by cocotb, a sample"
+        with remembering(way, times=len(given)):
+            seen = cosim.observe(
+                config, given.words(config), given.train, start, run.stalls, given.seed,
+                run.simulator, run.waves,
+            )  # fmt: skip
         self.hardware = seen.state
         self.tally.take(config, given, Expected.of(config, self.model, given), seen)
         self.tally.states(self.model, seen.state, len(given) - 1)

@@ -13,6 +13,7 @@ from model.contract.presets import chosen, data_for
 from model.cost.tables import TABLES
 from model.cost.technology import TARGET, Technology
 from model.options import Config, Data, DataDir, Json, Preset, Rule, Seed
+from model.progress import remembering, stepping
 
 Train = Annotated[int | None, typer.Option(help="Training samples (all).")]
 Record = Annotated[
@@ -62,7 +63,9 @@ def synth(
     from sim.silicon import synth as syntheses
     from sim.silicon.figures import Figures
 
-    found = syntheses.synthesise(chosen(preset, config, rule), target, _say, fresh)
+    chip = chosen(preset, config, rule)
+    with stepping(f"{chip.name} for {target}") as step:
+        found = syntheses.synthesise(chip, target, step, fresh)
     if record:
         Figures.load().record([found])
     if json:
@@ -115,7 +118,8 @@ def gates(
     given = samples(
         chip, load(data or data_for(chip), data_dir=data_dir, seed=seed), train, test, seed
     )
-    mapped = netlists.netlist(chip)
+    with remembering(f"mapping {chip.name} to cells"):
+        mapped = netlists.netlist(chip)
     if out:
         write_text(out, mapped.verilog)
     with watching(f"netlist of {chip.name} in {simulator}", len(given)) as watch:
@@ -143,9 +147,9 @@ def activity(
     from sim.silicon import activity as activities
 
     chip = chosen(preset, config, rule)
-    points = activities.measure(
-        chip, load(data or data_for(chip), data_dir=data_dir, seed=seed), seed, _say
-    )
+    loaded = load(data or data_for(chip), data_dir=data_dir, seed=seed)
+    with stepping(f"toggles of {chip.name}") as step:
+        points = activities.measure(chip, loaded, seed, step)
     activities.keep(points, out)
     for line in activities.told(points):
         print(line)

@@ -1,4 +1,5 @@
 """One way to run the Verilog a file, all with one face: `observe(...) -> Observed`."""
 
-SIMULATORS = ("verilator", "cxxrtl", "icarus")
-"""By name, the one that is taken where none is named first."""
+from sim.tools import SIMULATORS
+
+__all__ = ["SIMULATORS"]

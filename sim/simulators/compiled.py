@@ -8,7 +8,6 @@ and used again until the Verilog, the harness or a tool changes.
 import ctypes
 import hashlib
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,9 @@ from model.arith import Codes, Words
 from model.cache import build_folder, kept
 from model.contract.refusal import Refusal
 from model.encode import verdicts
+from model.progress import stepping
 from sim import tools
-from sim.simulators.cxxrtl import cut
+from sim.tools.simulators import Code
 
 BUILD = build_folder()
 HARNESS = Path(__file__).parent / "harness.cpp"
@@ -95,30 +95,29 @@ def build(
         key.update(source.read_bytes())
     every = len(re.findall(r"\b(?:pos|neg)edge\b", verilog))
     one_clock = verilog.count(CLOCKED) == every
-    edges = simulator == "verilator" and not waves and one_clock
+    way = tools.SIMULATORS[simulator].compiled
+    edges = way is not None and way.edges and not waves and one_clock
 
     def make(place: Path) -> Path:
-        print(f"compiling {toplevel} with {simulator}, once", file=sys.stderr)
-        chip = tools.translate(simulator, verilog, toplevel, place, waves, edges)
-        if simulator == "cxxrtl" and not waves:
-            cut(place / "Vchip.cpp", place / "Vchip.h")
-        (place / "ports.h").write_text(_ports(simulator, chip, monitors, edges))
-        return tools.compile_shared(simulator, HARNESS, place, waves, brief)
+        with stepping("compiling") as step:
+            step(f"{toplevel} with {simulator}")
+            code = tools.translate(simulator, verilog, toplevel, place, waves, edges)
+            (place / "ports.h").write_text(_ports(simulator, code, monitors, edges))
+            return tools.compile_shared(simulator, HARNESS, place, waves, brief)
 
     return kept(folder / f"{toplevel}-{simulator}-{key.hexdigest()[:16]}.so", make)
 
 
-def _ports(simulator: str, chip: str, monitors: Sequence[Monitor], edges: bool) -> str:
+def _ports(simulator: str, code: Code, monitors: Sequence[Monitor], edges: bool) -> str:
     """The C++ header that tells the harness the names of a chip's pins."""
 
     def pin(port: str) -> str:
-        mangled = "p_" + port.replace("_", "__") if simulator == "cxxrtl" else port
-        return f"simulation.pins.{mangled}"
+        return f"simulation.pins.{code.pin(port)}"
 
     visits = (f"VISIT({number}, {pin(monitor.port)})" for number, monitor in enumerate(monitors))
     words = ", ".join(str(monitor.words) for monitor in monitors)
     lines = [
-        f"#define CHIP {chip}",
+        f"#define CHIP {code.chip}",
         *(["#define EDGES"] if edges else []),
         f'#include "{simulator}_adapter.h"',
         *(f"#define PIN_{port} {pin(port)}" for port in PORTS),

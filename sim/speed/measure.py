@@ -28,6 +28,9 @@ from sim import tools
 from sim.simulators import bulk, cosim
 from sim.simulators.compiled import Bench, Monitor, build
 
+Step = Callable[[str], None]
+"""Told the name of each thing that is measured, as it begins."""
+
 ENGINE_SECONDS = 3.0  #: of measuring, after a warm-up that compiles
 PLAIN_SAMPLES = 40
 CHIP_SAMPLES = 300
@@ -118,7 +121,7 @@ def _samples(config: ChipConfig, data: Dataset, count: int, learn: bool) -> list
     return [sample_words(config, image, int(label), learn) for image, label in pairs]
 
 
-def simulators(name: str) -> list[Measured]:
+def simulators(name: str, step: Step = lambda name: None) -> list[Measured]:
     """Clock cycles a second of every way to run a chip's Verilog, learning on, monitors read.
 
     `share` is that of the fastest way. Ways whose tool is missing refuse.
@@ -128,7 +131,8 @@ def simulators(name: str) -> list[Measured]:
         raise Refusal(f"the bench runs simulators on a chip for digits; {name} is for other images")
     rates = []
     for way, observe, simulator, count in WAYS:
-        tools.require("icarus" if simulator == "icarus" else "verilator")
+        tools.require(simulator)
+        step(way)
         words = np.concatenate(_samples(config, data, count, learn=True))
         seen = observe(config, words, count, fresh(config, 0), 0.0, 0, simulator, False)
         rates.append((way, seen.cycles_train / seen.seconds))
@@ -170,6 +174,9 @@ def core_bench(simulator: str) -> Bench:
     """`core.v`, compiled and out of reset."""
     library = build(simulator, CORE.read_text(), CORE.stem, CORE_MONITORS)
     return Bench(library, CORE_MONITORS)
+
+
+CHIPS = ("spoon", "spoon-lite")
 
 
 @dataclass(frozen=True)
@@ -233,12 +240,19 @@ def _observe(config: ChipConfig, data: Dataset, learn: bool) -> Any:
     return bulk.observe(config, words, CHIP_SAMPLES, state, 0.0, 0, "cxxrtl", False)
 
 
-def report(simulated: str = "digits") -> tuple[Group, dict[str, Any]]:
+def report(
+    simulated: str = "digits", step: Step = lambda name: None
+) -> tuple[Group, dict[str, Any]]:
     """Measure all; the tables to print, and the same figures for JSON."""
+    step("engines of the model")
     found = engines()
+    step("learning core")
     core = learning_core()
-    ways = simulators(simulated)
-    chips = [chip_speed("spoon"), chip_speed("spoon-lite")]
+    ways = simulators(simulated, step)
+    chips = []
+    for name in CHIPS:
+        step(f"chip {name}")
+        chips.append(chip_speed(name))
     told = {
         "engines": [vars(figure) for figure in found],
         "learning_core": [vars(figure) for figure in core],

@@ -10,6 +10,7 @@ from pathlib import Path
 from model.contract.artifact import write_text
 from model.contract.refusal import Refusal
 from sim import tools
+from sim.tools.tool import in_venv
 
 # Icarus asks for its own folder where it does not lie in /usr.
 _WRAPPER = """#!/bin/sh
@@ -36,14 +37,14 @@ def get(name: str) -> tools.Tool:
     if tools.examine(name).tool is None:
         package = PACKAGES[name][0]
         try:
-            unpack(PACKAGES[name], tools.VENV / package)
+            unpack(PACKAGES[name], in_venv(package))
         except Refusal as refusal:
             raise Refusal(
                 f"{name} cannot be got without root: {refusal}; run `apt-get install {package}` "
                 "as root, or install it by other means"
             ) from None
         if name == "icarus":
-            _wrap_icarus(tools.VENV / package)
+            _wrap_icarus(in_venv(package))
         tools.examine.cache_clear()
     return tools.require(name)
 
