@@ -22,7 +22,7 @@ from rtl.emit import emit_component
 from sim.benches.drivers import Monitor, Sink, Source, in_bursts, known, randomly, reset, start
 from sim.tools import Results, run_bench
 
-_VECTORS = "BENCH_VECTORS"  # environment variable that holds the path of the vectors
+VECTORS = "BENCH_VECTORS"  #: environment variable that holds the path of the vectors
 
 #: Patterns of pauses by name.
 PAUSES: dict[str, Callable[[int], Iterable[bool]]] = {
@@ -80,7 +80,7 @@ def run(
     verilog = folder / f"{name}.v"
     write_text(verilog, emit_component(component, name, _ports(component)))
     write_json(folder / "vectors.json", vectors)
-    variables = {_VECTORS: str(folder / "vectors.json")}
+    variables = {VECTORS: str(folder / "vectors.json")}
     return run_bench(simulator, [verilog], name, module, folder, environment=variables)
 
 
@@ -93,7 +93,7 @@ def _ports(component: Any) -> list[Any]:
 
 def read() -> dict[str, Any]:
     """The vectors, inside the simulator."""
-    return json.loads(Path(os.environ[_VECTORS]).read_text())
+    return json.loads(Path(os.environ[VECTORS]).read_text())
 
 
 def compare(where: str, expected: Sequence[Bits], got: Sequence[int]) -> None:
