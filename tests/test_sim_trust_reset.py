@@ -1,17 +1,22 @@
 """sim/trust/reset.py: random contents, cuts in any cycle, and resets that forget something."""
 
 import dataclasses
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from model.contract.choices import Conv, Hidden, Learning, Readout
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from rtl.emit import Emission, emit
+from sim.__main__ import app
 from sim.simulators.bulk import BulkChip
-from sim.trust.reset import RUNS, Stop, at_random, registers, resets, stops
+from sim.trust import reset
+from sim.trust.reset import RUNS, Resets, Stop, at_random, registers, resets, stops
 
 CONFIG = ChipConfig(
     name="stopped",
@@ -94,3 +99,21 @@ def test_a_simulator_that_starts_nothing_at_random_is_refused() -> None:
     assert set(RUNS) == {"verilator", "icarus"}
     with pytest.raises(Refusal, match="'cxxrtl' starts nothing at random; choose verilator or"):
         resets(emit(CONFIG), "cxxrtl", 1)
+
+
+@pytest.mark.parametrize(("failures", "code"), [([], 0), (["seed 3, reset after 7 cycles"], 1)])
+def test_the_command_fails_where_a_reset_leaves_something(
+    failures: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Resets("icarus", power_ons=2, cuts=1, compared=9, failures=failures)
+    monkeypatch.setattr(reset, "resets", lambda *given: found)
+    monkeypatch.setattr("rtl.emit.emit", lambda config: Emission(config, "tiny", (), ""))
+    path = tmp_path / "found.json"
+    result = CliRunner().invoke(app, ["reset", "--preset", "tiny", "--json", str(path)])
+    assert result.exit_code == code
+    assert result.stdout.splitlines() == [
+        *failures,
+        "icarus: 2 random power-ons and 1 resets in the middle of work, 9 values compared; "
+        f"{code} left another chip than a fresh one",
+    ]
+    assert json.loads(path.read_text())["power_ons"] == 2
