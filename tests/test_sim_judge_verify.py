@@ -72,7 +72,6 @@ def learned() -> ChipModel:
     return model.fit(data.x_train[kept], data.y_train[kept])
 
 
-@pytest.mark.xfail(reason="failed once under load, the cause is not known yet", strict=False)
 @pytest.mark.parametrize("simulator", tools.COMPILED)
 def test_counted_events_in_windows_agree(
     simulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

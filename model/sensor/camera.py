@@ -124,7 +124,7 @@ def counts(pictures: NDArray[np.uint8], first: int) -> NDArray[np.uint8]:
     return maps
 
 
-@compiled(nogil=True)
+@compiled()
 def _count(keys: NDArray[np.int64], maps: NDArray[np.uint8]) -> None:
     for key in keys:
         saccade = min((key >> 32) // SACCADE_US, SACCADES - 1)
@@ -132,7 +132,7 @@ def _count(keys: NDArray[np.int64], maps: NDArray[np.uint8]) -> None:
         maps[y, x, channel] = min(maps[y, x, channel] + 1, 255)
 
 
-@compiled(nogil=True)
+@compiled()
 def _watch(
     light: Grid, path: NDArray[np.int64], logarithms: Line, number: int, keys: NDArray[np.int64]
 ) -> int:
@@ -178,7 +178,7 @@ def _watch(
     return count
 
 
-@compiled(nogil=True, inline="always")
+@compiled(inline="always")
 def _see(
     upper: Line, lower: Line, right: np.int32, down: np.int32, logarithms: Line, now: Line
 ) -> None:
@@ -191,13 +191,13 @@ def _see(
         now[x] = logarithms[seen >> 2 * FRACTION_BITS]
 
 
-@compiled(nogil=True, inline="always")
+@compiled(inline="always")
 def _key(x: Any, y: Any, time: Any, brighter: Any) -> Any:
     """An event as an integer that sorts by time."""
     return time << 32 | x << 17 | y << 2 | brighter
 
 
-@compiled(nogil=True, inline="always")
+@compiled(inline="always")
 def _next(random: np.uint64) -> np.uint64:
     """The next state of xorshift64 (G. Marsaglia, 2003)."""
     random ^= random << np.uint64(13)
