@@ -8,10 +8,13 @@ under another name is built anew instead of being loaded.
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from platformdirs import user_cache_path
+
+from model.contract.refusal import Refusal
 
 SUM_BYTES = hashlib.sha256().digest_size
 
@@ -31,14 +34,21 @@ def build_folder() -> Path:
 
 
 def kept(path: Path, build: Callable[[Path], Path]) -> Path:
-    """The file at `path`, whole; where it is not, `build` makes it in a temporary folder."""
+    """The file at `path`, whole; where it is not, `build` makes it in a temporary folder.
+
+    Two that build it at once both do, and either file serves both. Raises `Refusal` where the
+    folder cannot be written.
+    """
     if not is_whole(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=path.parent) as place:
+        with _telling(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            folder = tempfile.TemporaryDirectory(prefix=".building-", dir=path.parent)
+        with folder as place:
             built = build(Path(place))
             content = built.read_bytes()
-            built.write_bytes(content + _sum(path, content))
-            os.replace(built, path)
+            with _telling(path.parent):
+                built.write_bytes(content + _sum(path, content))
+                os.replace(built, path)
     return path
 
 
@@ -54,6 +64,17 @@ def is_whole(path: Path) -> bool:
     except OSError:
         return False
     return content[-SUM_BYTES:] == _sum(path, content[:-SUM_BYTES])
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Refusal(
+            f"cannot keep what was built in {folder}: {error.strerror}; name another folder with "
+            f"--build-dir or ${BUILD_DIR}"
+        ) from error
 
 
 def _sum(path: Path, content: bytes) -> bytes:
