@@ -76,7 +76,7 @@ def doctor(
 
 
 @app.command()
-def get(tool: Annotated[str, typer.Argument(help="icarus or libpython")]) -> None:
+def get(tool: Annotated[str, typer.Argument(help="icarus, libpython or opensta")]) -> None:
     """See to it that a tool without a wheel is there: the system's, or Debian's unpacked."""
     from sim.tools import debian
 

@@ -39,6 +39,7 @@ def power(
     epochs: Annotated[int, typer.Option(help="Passes over the training samples.")] = 1,
     seed: Seed = 0,
     volts: Annotated[float, typer.Option(help="Supply that the proxy is scaled to.")] = 0.6,
+    picture: Annotated[Path | None, typer.Option(help="Draw it here; gates.")] = None,
     json: Json = None,
 ) -> None:
     """Price what a chip does on real data, stage by stage: by counters, or on its gates."""
@@ -50,7 +51,7 @@ def power(
     chip = chosen(preset, config, rule)
     loaded = load(data or data_for(chip), data_dir=data_dir, seed=seed)
     if source == "gates":
-        _power_of_gates(chip, loaded, train or len(loaded.y_train), epochs, seed, json)
+        _power_of_gates(chip, loaded, train or len(loaded.y_train), epochs, seed, json, picture)
         return
     technology = Technology(TARGET.node_nm, volts)
     sizes = train or len(loaded.y_train), test or len(loaded.y_test)
@@ -63,15 +64,24 @@ def power(
 
 
 def _power_of_gates(
-    chip: ChipConfig, data: Dataset, train: int, epochs: int, seed: int, json: Path | None
+    chip: ChipConfig,
+    data: Dataset,
+    train: int,
+    epochs: int,
+    seed: int,
+    json: Path | None,
+    picture: Path | None,
 ) -> None:
-    from sim.silicon import cells, energy
+    from sim.silicon import cells, energy, portrait
     from sim.silicon.liberty import Library
 
     library = Library(cells.nangate())
-    found = energy.measure(chip, library, data, train, epochs=epochs, seed=seed, progress=_say)
+    with stepping(f"gates of {chip.name}") as step:
+        found = energy.measure(chip, library, data, train, epochs=epochs, seed=seed, progress=step)
     if json:
         write_json(json, energy.told(found))
+    if picture:
+        portrait.draw(energy.told(found), picture)
     Console().print(energy.show(found))
 
 

@@ -360,17 +360,26 @@ def told(found: Measured) -> dict[str, Any]:
     }
     if learns:
         figures["learned"] = _phase(found, slice(1, None, 2))
-        figures["curve"] = {
-            str(end): dict(
-                zip(("learned_nj", "error_nj"), _nj(found, found.learned_pj, end), strict=True)
-            )
-            for _, end in found.drawn.parts
-        }
+        figures["curve"] = {str(end): _learning(found, end) for _, end in found.drawn.parts}
     figures["proxies_nj"] = {
         table: {f"{stage}.{phase}": pj / 1e3 for (stage, phase), pj in rows.items()}
         for table, rows in found.proxies_pj.items()
     }
     return figures
+
+
+def _learning(found: Measured, until: int) -> dict[str, float]:
+    """Of a training's first samples: nJ, and what learning adds, as a share of a classification."""
+    learned, error = _nj(found, found.learned_pj, until)
+    added, added_error = _nj(found, found.learned_pj - found.classified_pj, until)
+    plain, _ = _nj(found, found.classified_pj, until)
+    return {
+        "learned_nj": learned,
+        "error_nj": error,
+        "added_nj": added,
+        "share": added / plain,
+        "share_error": added_error / plain,
+    }
 
 
 def _nj(found: Measured, energies: Values, until: int | None = None) -> tuple[float, float]:
@@ -440,7 +449,10 @@ def lines(figures: dict[str, Any]) -> list[str]:
                 f"{row['nj'] * scale['factor']:.3f} nJ at {scale['node']}"
             )
     if "learned" in figures:
-        share = figures["learned"]["nj"] / figures["classified"]["nj"] - 1
-        told.append(f"a learned sample takes {share:.1%} more than the same chip's classification")
+        told += [
+            f"the first {int(end):,} samples: learning adds {row['share']:.2%} +- "
+            f"{row['share_error']:.2%} to the same chip's classification"
+            for end, row in figures["curve"].items()
+        ]
     told.append(f"hashes: {hashes}")
     return told

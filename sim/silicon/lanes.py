@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.arith import Words
+from model.cache import kept
 from model.contract import registers
 from model.contract.refusal import Refusal
 from model.contract.timing import sample_cycles
@@ -25,7 +26,6 @@ from sim.silicon.liberty import Cell, Library
 from sim.silicon.mapped import ONE, OPEN, Memory, Netlist
 from sim.simulators.compiled import BUILD
 from sim.simulators.host import HostChip, Read, Write
-from sim.tools.cache import kept
 
 LANES = 64
 SOURCE = Path(__file__).parent / "lanes.cpp"
@@ -104,14 +104,14 @@ def _source(library: Library) -> str:
 def _library(library: Library) -> ctypes.CDLL:
     """The simulator with the functions of a library's cells, built unless it is there."""
     text = _source(library)
-    about = (text, SOURCE.read_text(), tools.compiler().version)
+    about = (text, SOURCE.read_text(), tools.require("g++").version)
     key = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
 
     def make(folder: Path) -> Path:
         (folder / "kinds.h").write_text(text)
         flags = ["-std=c++17", "-O2", "-march=native", "-fPIC", "-shared", "-fvisibility=hidden"]
         flags += [f"-I{folder}", "-o", "lanes.so"]
-        tools.call(tools.compiler(), [*flags, SOURCE], folder)
+        tools.call(tools.require("g++"), [*flags, SOURCE], folder)
         return folder / "lanes.so"
 
     found = ctypes.CDLL(str(kept(BUILD / "lanes" / f"lanes-{key}.so", make)))

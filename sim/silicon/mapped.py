@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from model.cache import content_of, kept
 from model.contract.config import ChipConfig
 from model.contract.refusal import Refusal
 from model.contract.stages import stage_names
@@ -23,7 +24,6 @@ from sim import tools
 from sim.silicon.liberty import Cell, Library
 from sim.silicon.synth import cmos_script
 from sim.simulators.compiled import BUILD
-from sim.tools.cache import kept
 
 ZERO, ONE, OPEN = 0, 1, 2  #: nets: constants, and what no net is connected to
 FIRST_NET = 3
@@ -145,7 +145,7 @@ def mapped(config: ChipConfig, library: Library) -> Netlist:
         (folder / "cells.lib").write_bytes(library.path.read_bytes())
         driver = _flip_flop(library)
         (folder / "edges").write_text(f"set_driving_cell {driver}\nset_load 5.0 [all_outputs]\n")
-        tools.call(tools.require("yosys"), ["-q", "-p", commands], folder)
+        tools.call(tools.require("yosys"), ["-q", "-p", commands, "-o", "netlist.v"], folder)
         for name in ("netlist.json", "netlist.v"):
             if not (folder / name).exists():
                 raise Refusal(f"Yosys stopped without a word before it wrote {name}; run it again")
@@ -157,9 +157,7 @@ def mapped(config: ChipConfig, library: Library) -> Netlist:
         return folder / "both.json"
 
     path = kept(BUILD / "mapped" / f"{config.name}-{key[:16]}.json", make)
-    content = path.read_bytes()
-    both = json.loads(content[: content.rindex(b"}") + 1])
-    return _netlist(config, emission.top, library, both)
+    return _netlist(config, emission.top, library, json.loads(content_of(path)))
 
 
 def _flip_flop(library: Library) -> str:
@@ -178,7 +176,7 @@ def _commands(emission: Emission, library: Library) -> list[str]:
         "splitnets",
         "opt_clean -purge",
         "write_json netlist.json",
-        "write_verilog -noattr netlist.v",
+        "attrmap -remove src -remove hdlname",
     ]
 
 

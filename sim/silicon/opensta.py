@@ -112,7 +112,8 @@ def theirs(netlist: Netlist, activity: float, period_ns: float) -> dict[str, dic
 
 
 def _plain(netlist: Netlist) -> str:
-    """The netlist for a reader without parameters, each memory a black box of its own."""
+    """The netlist for a reader without parameters and attributes, each memory a box of its own."""
     number = itertools.count()
     memory = rf"^  ({netlist.top}_memory_\w+) #\(.*?\n  \) "
-    return re.sub(memory, lambda m: f"  {m[1]}_{next(number)} ", netlist.verilog, flags=re.M | re.S)
+    text = re.sub(r"\(\*.*?\*\)", "", netlist.verilog)
+    return re.sub(memory, lambda m: f"  {m[1]}_{next(number)} ", text, flags=re.M | re.S)

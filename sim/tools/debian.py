@@ -24,6 +24,7 @@ exec "$here/usr/bin/{program}" -{flag}"$libraries/ivl" "$@"
 PACKAGES = {
     "icarus": ("iverilog", "libreadline8"),
     "libpython": (f"libpython3.{sys.version_info.minor}",),
+    "opensta": ("opensta", "libtcl8.6", "libreadline8"),
 }
 
 

@@ -42,6 +42,17 @@ def _libpython_version(path: Path) -> str:
     return said.decode().split()[0]
 
 
+def _libraries(path: Path) -> dict[str, str]:
+    """Where an unpacked Debian program finds its libraries; a system's knows."""
+    if not path.is_relative_to(in_venv()):
+        return {}
+    found = first(*path.parents[1].glob("lib/*-linux-gnu"))
+    return {
+        "LD_LIBRARY_PATH": str(found),
+        "TCL_LIBRARY": str(path.parents[1] / "share/tcltk/tcl8.6"),
+    }
+
+
 NEXTPNR = ("0.5", "it cannot read what current Yosys writes (Debian 12 ships 0.4)")
 
 RECIPES = {
@@ -91,6 +102,14 @@ RECIPES = {
         says("--version"),
         needed=False,
         lowest=NEXTPNR,
+    ),
+    "opensta": Recipe(
+        "checks power and timing of netlists",
+        lambda: first(in_venv("opensta", "usr", "bin", "sta"), program("sta", "sta")()),
+        says("-version", _libraries),
+        remedy="run `python -m sim get opensta`, or `apt-get install opensta` as root",
+        needed=False,
+        environment=_libraries,
     ),
     "icepack": Recipe(
         "packs iCE40 bitstreams",
