@@ -257,9 +257,7 @@ def test_headers_of_compiled_simulation_are_where_tools_say() -> None:
 
 
 def test_what_has_no_package_cannot_be_got() -> None:
-    with pytest.raises(
-        Refusal, match=r"^'vcs' has no package; get one of icarus, libpython, opensta$"
-    ):
+    with pytest.raises(Refusal, match=r"^'vcs' has no package; get one of .*libpython, opensta$"):
         debian.get("vcs")
 
 
