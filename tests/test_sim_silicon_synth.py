@@ -76,8 +76,9 @@ def test_a_chip_is_placed_and_routed_as_kept() -> None:
 def test_a_chip_that_does_not_fit_says_what_is_missing() -> None:
     crowded = synthesise(preset("tiny"), "up5k")
     assert not crowded.fits
-    assert crowded.missing == {"lut": 1181, "dsp": 8}
+    assert crowded.missing == {"lut": 1166, "dsp": 8}
     assert crowded.fmax_mhz is None
+    assert crowded.used["spram"] == 4  # two a layer of weights, words of 32 bits
 
 
 def test_areas_of_modules_sum_to_that_of_the_chip() -> None:
@@ -120,6 +121,29 @@ def test_a_wrong_cell_in_a_netlist_is_found(digits: Dataset) -> None:
 
 
 # Without tools
+
+
+@pytest.mark.parametrize(
+    ("lanes", "taken"),
+    [
+        (2, {"hidden1": 2, "readout": 1}),  # as on the board
+        (8, {"hidden1": 4}),
+        (16, {"readout": 1}),  # a word of 128 bits is too wide
+    ],
+)
+def test_weights_lie_in_spram_while_there_is_any(lanes: int, taken: dict[str, int]) -> None:
+    assert UP5K.blocks
+    config = dataclasses.replace(preset("spoon-lite"), lanes=lanes)
+    assert UP5K.blocks.taken(config) == taken
+    commands = synth._mapping(emit(dataclasses.replace(config, counters=False)), UP5K)
+    named = [command for command in commands if command.startswith("setattr")]
+    assert [command.split(".")[1] for command in named] == list(taken)
+
+
+def test_weights_that_miss_their_spram_are_told() -> None:
+    assert UP5K.blocks
+    with pytest.raises(Refusal, match="were to take 4 SB_SPRAM256KA, its netlist has 3"):
+        synth._check_blocks(preset("tiny"), UP5K.blocks, {"SB_SPRAM256KA": 3})
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -6,7 +6,7 @@ Chips are synthesised without their counter bank and without monitors: neither b
   a package, so every pin ends in a flip-flop of a shift register around the chip: paths through
   pins are timed as inside a larger design. Resources are those of the chip alone. Memories carry no
   initial contents, and what a word reads as while it is written is left open: a chip relies on
-  neither.
+  neither. Weights lie in the UP5K's SPRAM, as on the board, where they are not too wide for it.
 - `cmos`: mapped to standard cells module by module. Memories are black boxes: their bits are
   counted apart and priced as bit cells.
 
@@ -43,6 +43,34 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """Large single-port memories of an FPGA: `count` of `words` words of `bits` bits, `kind` each.
+
+    Yosys takes them for no memory by itself: the weights are named, the greatest bank first, while
+    there are enough.
+    """
+
+    kind: str
+    count: int
+    words: int
+    bits: int
+
+    def of(self, bank: Bank) -> int:
+        """How many a bank takes."""
+        return -(-bank.word_bits // self.bits) * -(-bank.words // self.words)
+
+    def taken(self, config: ChipConfig) -> dict[str, int]:
+        """How many each layer's weights take; those that are left out lie in ordinary memory."""
+        weights = [bank for bank in banks(config) if bank.kind == "weights"]
+        left, found = self.count, {}
+        for bank in sorted(weights, key=lambda bank: bank.bits, reverse=True):
+            if self.of(bank) <= left:
+                found[bank.stage] = self.of(bank)
+                left -= found[bank.stage]
+        return found
+
+
+@dataclass(frozen=True)
 class Fpga:
     """An FPGA: how a chip is mapped to it, placed and routed.
 
@@ -61,6 +89,7 @@ class Fpga:
     counts: dict[str, str]
     pins_share_cells: bool  #: whether a flip-flop and the gate before it count once
     asked_mhz: int
+    blocks: Blocks | None = None
 
 
 UP5K = Fpga(
@@ -80,6 +109,7 @@ UP5K = Fpga(
     counts={"ff": r"SB_DFF\w*"},
     pins_share_cells=True,
     asked_mhz=30,
+    blocks=Blocks("SB_SPRAM256KA", count=4, words=1 << 14, bits=16),
 )
 
 ECP5 = Fpga(
@@ -313,13 +343,23 @@ def _mapping(emission: Emission, fpga: Fpga) -> list[str]:
     return [
         *_opened(emission, monitors=False),
         "delete */t:$meminit*",
-        f"{fpga.synthesis} -top {emission.top}",
+        *_placing(emission, fpga),
         "tee -q -o stat.json stat -json",
         "read_verilog pins.v",
         "hierarchy -check -top pins",
         "flatten",
         "write_json mapped.json",
     ]
+
+
+def _placing(emission: Emission, fpga: Fpga) -> list[str]:
+    """Commands that map a chip to an FPGA, weights to its large memories where it has any."""
+    mapping = f"{fpga.synthesis} -top {emission.top}"
+    if fpga.blocks is None:
+        return [mapping]
+    names = [f"m:chip.{stage}.synapses.bank.*" for stage in fpga.blocks.taken(emission.config)]
+    named = [f'setattr -set ram_style "huge" {name}' for name in names]
+    return [f"{mapping} -run :coarse", *named, f"{mapping} -run coarse:"]
 
 
 def _routing(fpga: Fpga) -> list[str]:
@@ -338,6 +378,8 @@ def _fpga(emission: Emission, fpga: Fpga, folder: Path, progress: Progress) -> d
         name: sum(count for kind, count in mapped.items() if re.fullmatch(pattern, kind))
         for name, pattern in fpga.counts.items()
     }
+    if fpga.blocks:
+        _check_blocks(emission.config, fpga.blocks, mapped)
     progress("placing and routing")
     try:
         tools.call(tools.require(fpga.nextpnr), _routing(fpga), folder)
@@ -361,6 +403,15 @@ def _fpga(emission: Emission, fpga: Fpga, folder: Path, progress: Progress) -> d
             _place(path["path"][-1]["to"]["cell"], emission),
         ),
     }
+
+
+def _check_blocks(config: ChipConfig, blocks: Blocks, mapped: dict[str, int]) -> None:
+    wanted, found = sum(blocks.taken(config).values()), mapped.get(blocks.kind, 0)
+    if found != wanted:
+        raise Refusal(
+            f"the weights of {config.name} were to take {wanted} {blocks.kind}, its netlist has "
+            f"{found}; the memories' names have changed"
+        )
 
 
 def _resources(
