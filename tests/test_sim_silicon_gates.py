@@ -127,7 +127,7 @@ def test_implausible_activity_is_refused(measured: Measured) -> None:
         joules.check(activity.toggles * 100, activity.cycles)
     dead = dataclasses.replace(activity, toggles=np.zeros_like(activity.toggles))
     with pytest.raises(Refusal, match="toggles in"):
-        energy._spent(measured.edges, dead, measured.memories, measured.pace, True, False)
+        energy.spend(measured.edges, dead, measured.memories, measured.pace, True, False)
 
 
 @pytest.mark.slow

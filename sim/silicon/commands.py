@@ -40,6 +40,9 @@ def power(
     seed: Seed = 0,
     volts: Annotated[float, typer.Option(help="Supply that the proxy is scaled to.")] = 0.6,
     picture: Annotated[Path | None, typer.Option(help="Draw it here; gates.")] = None,
+    threats: Annotated[
+        bool, typer.Option("--threats", help="Change each assumption alone; gates.")
+    ] = False,
     json: Json = None,
 ) -> None:
     """Price what a chip does on real data, stage by stage: by counters, or on its gates."""
@@ -51,7 +54,9 @@ def power(
     chip = chosen(preset, config, rule)
     loaded = load(data or data_for(chip), data_dir=data_dir, seed=seed)
     if source == "gates":
-        _power_of_gates(chip, loaded, train or len(loaded.y_train), epochs, seed, json, picture)
+        _power_of_gates(
+            chip, loaded, train or len(loaded.y_train), epochs, seed, json, picture, threats
+        )
         return
     technology = Technology(TARGET.node_nm, volts)
     sizes = train or len(loaded.y_train), test or len(loaded.y_test)
@@ -71,8 +76,10 @@ def _power_of_gates(
     seed: int,
     json: Path | None,
     picture: Path | None,
+    threats: bool,
 ) -> None:
     from sim.silicon import cells, energy, portrait
+    from sim.silicon import threats as assumptions
     from sim.silicon.liberty import Library
 
     library = Library(cells.nangate())
@@ -83,6 +90,12 @@ def _power_of_gates(
     if picture:
         portrait.draw(energy.told(found), picture)
     Console().print(energy.show(found))
+    if threats:
+        with stepping(f"threats to {chip.name}") as step:
+            for name, *factors in assumptions.threats(
+                found, chip, library, data, train, seed, step
+            ):
+                print(f"{name}: classified x {factors[0]:.4f}, learned x {factors[1]:.4f}")
 
 
 def memories(

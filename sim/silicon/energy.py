@@ -187,7 +187,7 @@ def measure(
     walked = edges(netlist, wires, _memory_pin_ff(library))
     memories = tuple(sram(m.depth, m.width, m.two_ports, process) for m in netlist.memories)
     paces = np.maximum([model.pace for model in models], pace)
-    spent = _spent(walked, activity, memories, paces, learns, unit_delay)
+    spent = spend(walked, activity, memories, paces, learns, unit_delay)
     name = f"{data.name} ({data.note})" if data.note else data.name
     proxies = _proxies(plain, models)
     return Measured(netlist, walked, name, found, activity, spent, paces, proxies, memories)
@@ -277,7 +277,7 @@ def _proxies(config: ChipConfig, models: list[Model]) -> dict[str, dict[tuple[st
     return told
 
 
-def _spent(
+def spend(
     walked: Edges,
     activity: Activity,
     memories: tuple[Sram, ...],
@@ -285,6 +285,7 @@ def _spent(
     learns: bool,
     unit_delay: bool,
 ) -> Spent:
+    """Price what was counted. Raises `Refusal` where it cannot be so."""
     netlist = walked.netlist
     toggles, cycles = activity.toggles.sum(axis=1).astype(float), float(activity.cycles.sum())
     if not unit_delay:
