@@ -24,8 +24,8 @@ class BulkChip(HostChip):
 
     Parameters: `emission` of the chip; the rest as `sim.simulators.observed` tells. With
     `logging` False monitors are not read and traces stay empty, which is faster; `brief` is
-    built sooner and runs slower. Raises `Refusal` for a missing or unfit tool, and where the
-    chip says that it is another.
+    built sooner and runs slower, `former` as release 0.1 built it. Raises `Refusal` for a missing
+    or unfit tool, and where the chip says that it is another.
     """
 
     def __init__(
@@ -38,13 +38,14 @@ class BulkChip(HostChip):
         logging: bool = True,
         waves: bool = False,
         brief: bool = False,
+        former: bool = False,
     ) -> None:
         config = emission.config
         self.waves = BUILD / "waves" / f"{config.name}-{simulator}.vcd" if waves else None
         self._stalls = stalls
         self._boundaries = boundaries(config)
         monitors = _monitors(config)
-        library = prepare(emission, simulator, waves=waves, brief=brief)
+        library = prepare(emission, simulator, waves=waves, brief=brief, former=former)
         if self.waves:
             self.waves.parent.mkdir(parents=True, exist_ok=True)
         self._bench = Bench(
@@ -118,11 +119,17 @@ class BulkChip(HostChip):
 
 
 def prepare(
-    emission: Emission, simulator: str, *, waves: bool = False, brief: bool = False
+    emission: Emission,
+    simulator: str,
+    *,
+    waves: bool = False,
+    brief: bool = False,
+    former: bool = False,
 ) -> Path:
     """The shared object of a chip, built unless it is there; as `BulkChip` tells."""
     monitors = _monitors(emission.config)
-    return build(simulator, emission.verilog, emission.top, monitors, waves=waves, brief=brief)
+    text, top = emission.verilog, emission.top
+    return build(simulator, text, top, monitors, waves=waves, brief=brief, former=former)
 
 
 def _monitors(config: ChipConfig) -> list[Monitor]:

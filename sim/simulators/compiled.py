@@ -82,28 +82,37 @@ def build(
     *,
     waves: bool = False,
     brief: bool = False,
+    former: bool = False,
     folder: Path = BUILD / "compiled",
 ) -> Path:
     """The shared object of a chip, from the text of its Verilog, built unless it is in `folder`.
 
-    `brief` is for a short run of much logic: built sooner, slower.
+    `brief` is for a short run of much logic: built sooner, slower. `former` is built as release
+    0.1 built it, two evaluations a cycle, to compare with.
     Raises `Refusal` for a missing or unfit tool, and where the Verilog does not build.
     """
-    about = (tools.compiled_by(simulator), verilog, toplevel, monitors, waves, brief)
+    about = (
+        tools.compiled_by(simulator, former),
+        verilog,
+        toplevel,
+        monitors,
+        waves,
+        brief,
+        former,
+    )
     key = hashlib.sha256(repr(about).encode())
     for source in (HARNESS, HARNESS.with_name(f"{simulator}_adapter.h")):
         key.update(source.read_bytes())
     every = len(re.findall(r"\b(?:pos|neg)edge\b", verilog))
     one_clock = verilog.count(CLOCKED) == every
-    way = tools.SIMULATORS[simulator].compiled
-    edges = way is not None and way.edges and not waves and one_clock
+    edges = tools.has_edges(simulator, former) and not waves and one_clock
 
     def make(place: Path) -> Path:
         with stepping("compiling") as step:
             step(f"{toplevel} with {simulator}")
-            code = tools.translate(simulator, verilog, toplevel, place, waves, edges)
+            code = tools.translate(simulator, verilog, toplevel, place, waves, edges, former)
             (place / "ports.h").write_text(_ports(simulator, code, monitors, edges))
-            return tools.compile_shared(simulator, HARNESS, place, waves, brief)
+            return tools.compile_shared(simulator, HARNESS, place, waves, brief, former)
 
     return kept(folder / f"{toplevel}-{simulator}-{key.hexdigest()[:16]}.so", make)
 

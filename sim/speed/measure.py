@@ -24,6 +24,7 @@ from model.data import Dataset, load
 from model.fast.engine import FastChip
 from model.sensor.image import sample_words
 from model.state import fresh
+from rtl.emit import Emission, emit, emit_processes
 from sim import tools
 from sim.simulators import bulk, cosim
 from sim.simulators.compiled import Bench, Monitor, build
@@ -40,22 +41,30 @@ CORE = Path(__file__).parent / "core.v"
 CORE_MONITORS = (Monitor("monitor_updates", 47),)
 CORE_SAMPLES, CORE_WORDS = 4000, 150
 
-#: Ways to run the Verilog: name, runner, simulator, samples that take it about some seconds.
-WAYS: tuple[tuple[str, Callable[..., Any], str, int], ...] = (
-    ("cocotb, Icarus", cosim.observe, "icarus", 4),
-    ("cocotb, Verilator", cosim.observe, "verilator", 12),
-    ("compiled, Verilator", bulk.observe, "verilator", 600),
-    ("compiled, CXXRTL", bulk.observe, "cxxrtl", 600),
+
+#: Ways to run the Verilog under cocotb: name, simulator, samples that take it about some seconds.
+COCOTB = (("cocotb, Icarus", "icarus", 4), ("cocotb, Verilator", "verilator", 12))
+#: Compiled ways: name, simulator, text, and whether it is built as release 0.1 built it.
+FORMER = "compiled, Verilator as in 0.1"
+COMPILED: tuple[tuple[str, str, Callable[[ChipConfig], Emission], bool], ...] = (
+    (FORMER, "verilator", emit, True),
+    ("compiled, Verilator", "verilator", emit_processes, False),
+    ("compiled, CXXRTL", "cxxrtl", emit_processes, False),
 )
+COMPILED_SAMPLES = 600
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One figure: `rate` per second; `share` of the reference named in its table, if it has one."""
+    """One figure: `rate` per second; `share` of the reference named in its table, if it has one.
+
+    `ratio` is to the same work as release 0.1 did it, where that runs beside it.
+    """
 
     name: str
     rate: float
     share: float | None = None
+    ratio: float | None = None
 
 
 def _per_second(work: Callable[[], int], seconds: float) -> float:
@@ -124,20 +133,34 @@ def _samples(config: ChipConfig, data: Dataset, count: int, learn: bool) -> list
 def simulators(name: str, step: Step = lambda name: None) -> list[Measured]:
     """Clock cycles a second of every way to run a chip's Verilog, learning on, monitors read.
 
-    `share` is that of the fastest way. Ways whose tool is missing refuse.
+    `share` is that of the fastest way, `ratio` to the way of release 0.1. Ways whose tool is
+    missing refuse, and so do compiled ones that differ in weights or cycles.
     """
     config, data = preset(name), load("digits")
     if (config.height, config.width) != data.x_train.shape[1:3]:
         raise Refusal(f"the bench runs simulators on a chip for digits; {name} is for other images")
-    rates = []
-    for way, observe, simulator, count in WAYS:
-        tools.require(simulator)
+    rates: dict[str, float] = {}
+    for way, simulator, count in COCOTB:
         step(way)
         words = np.concatenate(_samples(config, data, count, learn=True))
-        seen = observe(config, words, count, fresh(config, 0), 0.0, 0, simulator, False)
-        rates.append((way, seen.cycles_train / seen.seconds))
-    fastest = max(rate for _, rate in rates)
-    return [Measured(way, rate, rate / fastest) for way, rate in rates]
+        seen = cosim.observe(config, words, count, fresh(config, 0), 0.0, 0, simulator, False)
+        rates[way] = seen.cycles_train / seen.seconds
+    words = np.concatenate(_samples(config, data, COMPILED_SAMPLES, learn=True))
+    ended = []
+    for way, simulator, text, former in COMPILED:
+        step(way)
+        with bulk.BulkChip(text(config), simulator, former=former) as chip:
+            chip.load(fresh(config, 0))
+            began = time.process_time()
+            passed = chip.run(words, COMPILED_SAMPLES)
+            rates[way] = passed.cycles_train / (time.process_time() - began)
+            ended.append((passed.cycles_train, chip.state().weights_sha256))
+    if len(set(ended)) > 1:
+        raise Refusal(f"compiled simulations of {name} differ; rates of wrong results are no rates")
+    fastest = max(rates.values())
+    return [
+        Measured(way, rate, rate / fastest, rate / rates[FORMER]) for way, rate in rates.items()
+    ]
 
 
 def learning_core() -> list[Measured]:
@@ -265,17 +288,19 @@ def report(
     tables = (
         _rates("Model, one core", "images/s", "of the memory limit", found),
         _rates("Verilog of a learning core, 4 lanes", "cycles/s of a core", "of the fastest", core),
-        _rates(f"Verilog of {simulated}", "cycles/s", "of the fastest", ways),
+        _rates(f"Verilog of {simulated}", "cycles/s of a core", "of the fastest", ways),
         *(_chip_table(chip) for chip in chips),
     )
     return Group(*tables), told
 
 
 def _rates(title: str, unit: str, share: str, figures: list[Measured]) -> Table:
-    table = Table("", unit, share, title=title)
+    compared = any(figure.ratio is not None for figure in figures)
+    table = Table("", unit, share, *(["to 0.1"] if compared else []), title=title)
     for figure in figures:
         relative = "" if figure.share is None else f"{figure.share:.2%}"
-        table.add_row(figure.name, f"{figure.rate:,.0f}", relative)
+        ratio = [] if figure.ratio is None else [f"{figure.ratio:.2f}"]
+        table.add_row(figure.name, f"{figure.rate:,.0f}", relative, *ratio)
     return table
 
 

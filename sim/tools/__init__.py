@@ -8,7 +8,7 @@ harness into a shared object; `call` runs any tool on any arguments. `SIMULATORS
 
 from sim.tools.bench import BenchFailure, BenchTest, Results, run_bench
 from sim.tools.calls import lint, yosys
-from sim.tools.compiled import compile_shared, compiled_by, translate
+from sim.tools.compiled import compile_shared, compiled_by, has_edges, translate
 from sim.tools.recipes import RECIPES, Finding, examine, require
 from sim.tools.simulators import COMPILED, DRIVEN, SIMULATORS
 from sim.tools.tool import VENV, Recipe, Tool, call
@@ -29,6 +29,7 @@ __all__ = [
     "compile_shared",
     "compiled_by",
     "examine",
+    "has_edges",
     "lint",
     "require",
     "run_bench",

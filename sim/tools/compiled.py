@@ -22,20 +22,27 @@ RARE = "__Slow"  #: ends the names of sources that run once a run or less
 SMALL_BYTES = 1 << 18  #: of a source that gains nothing from a core of its own
 
 
-def compiled(simulator: str) -> Compiled:
-    """How a simulator compiles. Raises `Refusal` for one that does not."""
+def compiled(simulator: str, former: bool = False) -> Compiled:
+    """How a simulator compiles, or did in release 0.1. Raises `Refusal` for one that does not."""
     found = SIMULATORS[simulator].compiled if simulator in SIMULATORS else None
+    if found is not None and former:
+        found = found.former
     if found is None:
         raise Refusal(f"{simulator!r} is not compiled; choose {' or '.join(COMPILED)}")
     return found
 
 
-def compiled_by(simulator: str) -> str:
+def has_edges(simulator: str, former: bool = False) -> bool:
+    """Whether a simulator can run every edge of the clock as a cycle; as `compiled` refuses."""
+    return compiled(simulator, former).edges
+
+
+def compiled_by(simulator: str, former: bool = False) -> str:
     """What a compiled simulation depends on beside its sources: versions, flags, the processor.
 
     Raises `Refusal` for a simulator that is unknown, missing or unfit.
     """
-    way = compiled(simulator)
+    way = compiled(simulator, former)
     names = dict.fromkeys((simulator, "g++", way.translator))
     versions = [f"{name} {require(name).version}" for name in names]
     processor = call(require("g++"), ["-march=native", "-Q", "--help=target"])
@@ -43,30 +50,41 @@ def compiled_by(simulator: str) -> str:
 
 
 def translate(
-    simulator: str, verilog: str, toplevel: str, folder: Path, waves: bool, edges: bool = False
+    simulator: str,
+    verilog: str,
+    toplevel: str,
+    folder: Path,
+    waves: bool,
+    edges: bool = False,
+    former: bool = False,
 ) -> Code:
     """Translate the text of Verilog into C++ in `folder`.
 
     `waves` keeps the signals inside the chip. With `edges` every edge of the clock, rising or
-    falling, is a cycle, which takes half the evaluations.
+    falling, is a cycle, which takes half the evaluations. `former` as of `compiled`.
     Raises `Refusal` where the Verilog does not translate.
     """
-    way = compiled(simulator)
+    way = compiled(simulator, former)
     source = folder / "chip.v"
     source.write_text(verilog.replace("@(posedge clk)", "@(edge clk)") if edges else verilog)
     return way.translate(require(way.translator), source, toplevel, waves)
 
 
 def compile_shared(
-    simulator: str, harness: Path, folder: Path, waves: bool, brief: bool = False
+    simulator: str,
+    harness: Path,
+    folder: Path,
+    waves: bool,
+    brief: bool = False,
+    former: bool = False,
 ) -> Path:
     """Compile what `translate` left in `folder` and a C++ harness into a shared object.
 
     The harness finds the files in `folder` and beside itself; WAVES is defined for it where waves
-    are asked for. `brief` compiles sooner what then runs slower. Raises `Refusal` where anything
-    does not compile.
+    are asked for. `brief` compiles sooner what then runs slower; `former` as of `compiled`. Raises
+    `Refusal` where anything does not compile.
     """
-    way = compiled(simulator)
+    way = compiled(simulator, former)
     runtime, includes = way.runtime(require(simulator), waves)
     sources = [*_joined(folder), harness, *runtime]
     flags = [*_SHARED, f"-I{harness.parent}", *(f"-I{path}" for path in includes)]

@@ -38,6 +38,7 @@ class Compiled:
     fast: tuple[str, ...]  # flags of what runs every cycle
     flags: tuple[str, ...]  # all that the translation depends on
     edges: bool = False
+    former: "Compiled | None" = None  # as release 0.1 did it, to compare with
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class Simulator:
 # Verilator
 
 _RANDOM = ("--x-initial", "unique", "--x-assign", "unique")
+_WHOLE = "-fno-expand"  # words of wide values in loops: the code of a cycle fits a cache better
 _VERILATING = (
     *("--cc", "--no-timing", *_RANDOM, "-O3"),
-    "-fno-expand",  # words of wide values in loops: the code of a cycle fits a cache better
     # Where Yosys keeps processes it declares what has no bits as [-1:0], and gives every signal its
     # default before a `case`.
     *("-Wno-ASCRANGE", "-Wno-CASEINCOMPLETE"),
@@ -94,8 +95,10 @@ def waived(folder: Path) -> Path:
     return path
 
 
-def _verilate(tool: Tool, source: Path, toplevel: str, waves: bool) -> Code:
-    options = [*_VERILATING, *(_TRACING if waves else ()), str(waived(source.parent))]
+def _verilate(
+    tool: Tool, source: Path, toplevel: str, waves: bool, more: tuple[str, ...] = (_WHOLE,)
+) -> Code:
+    options = [*_VERILATING, *more, *(_TRACING if waves else ()), str(waived(source.parent))]
     options += ["--top-module", toplevel, "--prefix", "Vchip", "--Mdir", "."]
     call(tool, [*options, source.name], source.parent)
     return Code("Vchip", lambda port: port)
@@ -180,8 +183,15 @@ SIMULATORS = {
             _verilate,
             _verilated,
             fast=("-O2", "-march=native"),
-            flags=(*_VERILATING, *_TRACING),
+            flags=(*_VERILATING, _WHOLE, *_TRACING),
             edges=True,
+            former=Compiled(
+                "verilator",
+                lambda tool, source, top, waves: _verilate(tool, source, top, waves, ()),
+                _verilated,
+                fast=("-O3", "-march=native", "-fno-tree-vectorize", "-fno-store-merging"),
+                flags=(*_VERILATING, *_TRACING),
+            ),
         ),
         Driven(_compiled_soon, _seeded, traces=True),
     ),
