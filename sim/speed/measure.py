@@ -52,6 +52,7 @@ COMPILED: tuple[tuple[str, str, Callable[[ChipConfig], Emission], bool], ...] = 
     ("compiled, CXXRTL", "cxxrtl", emit_processes, False),
 )
 COMPILED_SAMPLES = 600
+ROUNDS = 3  #: of which the fastest counts: others use the machine, too
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,14 @@ def simulators(name: str, step: Step = lambda name: None) -> list[Measured]:
         step(way)
         with bulk.BulkChip(text(config), simulator, former=former) as chip:
             chip.load(fresh(config, 0))
-            began = time.process_time()
-            passed = chip.run(words, COMPILED_SAMPLES)
-            rates[way] = passed.cycles_train / (time.process_time() - began)
-            ended.append((passed.cycles_train, chip.state().weights_sha256))
+            rounds, cycles = [], 0
+            for _ in range(ROUNDS):
+                began = time.process_time()
+                passed = chip.run(words, COMPILED_SAMPLES)
+                rounds.append(passed.cycles_train / (time.process_time() - began))
+                cycles += passed.cycles_train
+            rates[way] = max(rounds)
+            ended.append((cycles, chip.state().weights_sha256))
     if len(set(ended)) > 1:
         raise Refusal(f"compiled simulations of {name} differ; rates of wrong results are no rates")
     fastest = max(rates.values())
