@@ -37,6 +37,10 @@ def emit(
         Path | None,
         typer.Option(help="Trained model, as `model train --out` wrote it: its chip, its weights."),
     ] = None,
+    camera: Annotated[
+        int | None,
+        typer.Option(min=1, help="With an event camera's bus; clock cycles a step of its time."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("build/rtl"),
     overwrite: Overwrite = False,
 ) -> None:
@@ -61,9 +65,9 @@ def emit(
     check_absent(out / f"{chip.name}.v", overwrite)
     with remembering(f"writing the Verilog of {chip.name}"):
         if held is None:
-            found = emission.emit(chip, reset, monitors)
+            found = emission.emit(chip, reset, monitors, camera)
         else:
-            found = emission.emit_loaded(chip, held, reset, monitors)
+            found = emission.emit_loaded(chip, held, reset, monitors, camera)
     for path in found.write(out):
         print(path)
 

@@ -69,21 +69,28 @@ class Emission:
 
 
 @cache
-def emit(config: ChipConfig, reset: str = "rst", monitors: bool = True) -> Emission:
+def emit(
+    config: ChipConfig, reset: str = "rst", monitors: bool = True, tick: int | None = None
+) -> Emission:
     """The Verilog of a chip behind AXI, made once a process.
 
-    `reset`, `monitors`: as of `rtl.top.AxiTop`; what is run here has both as they are by default.
+    `reset`, `monitors`, `tick`: as of `rtl.top.AxiTop`; what is run here has them by default, but
+    for a camera's.
     Raises `Refusal` where Yosys is missing or fails.
     """
-    return emit_loaded(config, {}, reset, monitors)
+    return emit_loaded(config, {}, reset, monitors, tick)
 
 
 def emit_loaded(
-    config: ChipConfig, contents: "Contents", reset: str = "rst", monitors: bool = True
+    config: ChipConfig,
+    contents: "Contents",
+    reset: str = "rst",
+    monitors: bool = True,
+    tick: int | None = None,
 ) -> Emission:
     """The Verilog of a chip that holds `contents` from the start: it needs no host to classify.
 
-    `contents`: words of host banks by name; `reset`, `monitors` as of `emit`. Seeds start as after
+    `contents`: words of host banks by name; the others as of `emit`. Seeds start as after
     any reset. Raises `Refusal` where a bank is no host bank of the chip or its words do not fit.
     """
     for name, words in contents.items():
@@ -91,7 +98,7 @@ def emit_loaded(
         if bank is None or len(words) != bank.words or max(words) >> bank.word_bits:
             raise Refusal(f"{name} with {len(words)} words is no bank of the chip {config.name}")
     title = f"{config.name}: rule {config.rule_name}, SHA-256 of the configuration {config.sha256}"
-    return _emission(config, title, reset, monitors, contents)
+    return _emission(config, title, reset, monitors, contents, tick)
 
 
 @cache
@@ -101,7 +108,7 @@ def emit_processes(config: ChipConfig) -> Emission:
     Icarus would leave what has no edge undefined, and synthesis takes `emit`.
     """
     title = f"{config.name}, for compiled simulators"
-    return _emission(config, title, "rst", True, {}, processes=True)
+    return _emission(config, title, "rst", True, {}, None, processes=True)
 
 
 def _emission(
@@ -110,6 +117,7 @@ def _emission(
     reset: str,
     monitors: bool,
     contents: "Contents",
+    tick: int | None,
     processes: bool = False,
 ) -> Emission:
     """A chip's Verilog, taken from the cache where it is there and whole."""
@@ -120,18 +128,18 @@ def _emission(
         from rtl.verilog import PASSES, PROCESSES, verilog
 
         passes = PROCESSES if processes else PASSES
-        component = AxiTop(config, reset, monitors)
+        component = AxiTop(config, reset, monitors, tick)
         text = verilog(component, top, title, passes=passes, contents=contents)
         written = place / f"{top}.v"
         written.write_bytes(text.encode())
         return written
 
     held = {name: tuple(map(int, words)) for name, words in contents.items()}
-    about = (config, title, top, reset, monitors, held, processes, *_versions())
+    about = (config, title, top, reset, monitors, held, tick, processes, *_versions())
     key = hashlib.sha256(repr(about).encode() + _sources()).hexdigest()
     path = build_folder() / "emitted" / f"{top}-{key[:16]}.v"
     text = content_of(kept(path, write)).decode()
-    return Emission(config, top, handbook.ports(config, reset, monitors), text)
+    return Emission(config, top, handbook.ports(config, reset, monitors, tick), text)
 
 
 def _versions() -> list[str]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
-from amaranth.lib.wiring import In
+from amaranth.lib.wiring import In, Out
 
 from model.contract import registers as contract
 from model.contract.config import ChipConfig
@@ -16,7 +16,7 @@ from model.contract.registers import Access
 from model.contract.stages import HEAD_BITS, Boundary, boundaries
 from model.contract.storage import host_banks
 from rtl.host.axi import LITE
-from rtl.top import RESETS, STREAMS
+from rtl.top import RESETS, STREAMS, camera_ports
 
 MEANINGS = {
     "clk": "clock, rising edge",
@@ -26,6 +26,7 @@ MEANINGS = {
     "s_axis": "AXI4-Stream in: events and marks; tlast is ignored",
     "m_axis": "AXI4-Stream out: scores, then the verdict with tlast",
     "s_axil": "AXI4-Lite: the host's registers",
+    "aer": "a camera's bus, four-phase handshake: an event by its address",
     "irq": "high while a flag is set that INTERRUPT asks for",
 }
 
@@ -59,13 +60,19 @@ def top(config: ChipConfig) -> str:
 # -- ports ---------------------------------------------------------------------------------------
 
 
-def ports(config: ChipConfig, reset: str = "rst", monitors: bool = True) -> tuple[Port, ...]:
-    """The ports of a chip's top module: clock, reset, streams, host, monitors."""
+def ports(
+    config: ChipConfig, reset: str = "rst", monitors: bool = True, tick: int | None = None
+) -> tuple[Port, ...]:
+    """The ports of a chip's top module: clock, reset, streams, host, interrupt, camera, monitors.
+
+    `reset`, `monitors`, `tick`: as of `rtl.top.AxiTop`.
+    """
     found = [Port(name, "input", 1, MEANINGS[name]) for name in RESETS[reset]]
-    for name, member in (STREAMS | LITE).items():
+    irq = {"irq": Out(1)}
+    for name, member in (STREAMS | LITE | irq | camera_ports(config, tick)).items():
         direction = "input" if member.flow is In else "output"
-        found.append(Port(name, direction, member.shape, MEANINGS[name.rpartition("_")[0]]))
-    found.append(Port("irq", "output", 1, MEANINGS["irq"]))
+        meaning = MEANINGS[name.rpartition("_")[0] or name]
+        found.append(Port(name, direction, member.shape, meaning))
     for boundary in boundaries(config) if monitors else ():
         fields = tuple(_fields(boundary))
         meaning = f"monitor of {boundary.name}"

@@ -1,5 +1,8 @@
 """Ports between the host's side and the rest of the chip: its bus, its way to banks and seeds."""
 
+from collections.abc import Mapping
+
+from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +19,15 @@ Response = data.StructLayout({"data": BUS_BITS, "error": 1})
 HostBus = wiring.Signature(
     {"request": Out(stream.Signature(Request)), "response": In(stream.Signature(Response))}
 )
+
+
+def pass_on(
+    m: Module, outer: object, inner: object, pins: Mapping[str, wiring.Member], prefix: str = ""
+) -> None:
+    """Make the pins of an inner component, behind a prefix, those of the outer one."""
+    for name, member in pins.items():
+        ours, its = getattr(outer, prefix + name), getattr(inner, name)
+        m.d.comb += its.eq(ours) if member.flow is In else ours.eq(its)
 
 
 class BankPort(wiring.Signature):

@@ -23,6 +23,12 @@ class ReplayQueue(wiring.Component):
             raise ValueError(f"depth must be a power of two, not {depth}")
         self.beat = beat
         self.depth = depth
+        self.cells = memory.Memory(shape=unsigned(beat.size), depth=depth, init=[])
+        # Places in the ring, with one bit more than an address.
+        bits = depth.bit_length()
+        self.written, self.head, self.base = (
+            Signal(bits, name=name) for name in ("written", "head", "base")
+        )
         super().__init__(
             {
                 "input": In(stream.Signature(beat)),
@@ -34,14 +40,13 @@ class ReplayQueue(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Elaboratable:
-        """Build the ring: written, head and base carry one bit more than an address."""
+        """Build the ring."""
         m = Module()
-        bits = (self.depth - 1).bit_length()
-        width = self.beat.size
-        m.submodules.cells = cells = memory.Memory(shape=unsigned(width), depth=self.depth, init=[])
-        read, write = cells.read_port(), cells.write_port()
-        written, head, base = (Signal(bits + 1, name=n) for n in ("written", "head", "base"))
-        following = Signal(bits + 1)
+        m.submodules.cells = self.cells
+        read, write = self.cells.read_port(), self.cells.write_port()
+        written, head, base = self.written, self.head, self.base
+        following = Signal.like(head)
+        bits = len(write.addr)
         valid = Signal()
         taken = self.output.valid & self.output.ready
         m.d.comb += [

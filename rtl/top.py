@@ -1,4 +1,4 @@
-"""The chip's outer face: AXI4-Stream for events and results, AXI4-Lite for the host.
+"""The chip's outer face: AXI4-Stream for events and results, AXI4-Lite for the host, a camera.
 
 Protocols: Arm IHI 0051 (AXI4-Stream) and IHI 0022 (AXI4-Lite).
 """
@@ -11,7 +11,9 @@ from model.contract import event, result
 from model.contract.config import ChipConfig
 from model.contract.stages import boundaries
 from rtl.chip import Chip
+from rtl.host.aer import Aer, pins
 from rtl.host.axi import LITE, LiteBridge
+from rtl.ports import pass_on
 
 STREAMS = {
     "s_axis_tdata": In(event.WORD_BITS),
@@ -29,6 +31,15 @@ STREAMS = {
 RESETS = {"rst": ("clk", "rst"), "aresetn": ("aclk", "aresetn")}
 
 
+def camera_ports(config: ChipConfig, tick: int | None) -> dict[str, wiring.Member]:
+    """The ports of a camera's bus before the chip, where there is one.
+
+    `tick`: clock cycles a step of time of its events, which go in between the stream's words. The
+    docstring of `AxiTop`, which stands in its Verilog, is that of a top without.
+    """
+    return {f"aer_{name}": member for name, member in pins(config).items()} if tick else {}
+
+
 class AxiTop(wiring.Component):
     """The chip behind AXI: what `rtl.emit` writes as Verilog.
 
@@ -41,14 +52,23 @@ class AxiTop(wiring.Component):
     Timing: streams and monitors are those of `Chip`, the host's accesses those of `LiteBridge`.
     """
 
-    def __init__(self, config: ChipConfig, reset: str = "rst", monitors: bool = True) -> None:
+    def __init__(
+        self,
+        config: ChipConfig,
+        reset: str = "rst",
+        monitors: bool = True,
+        tick: int | None = None,
+    ) -> None:
         self._config = config
+        self._tick = tick
         self.monitors = monitors
         self._boundaries = boundaries(config) if monitors else ()
         self._own_domain = reset != "rst"
         wires = {name: In(1) for name in RESETS[reset] if self._own_domain}
         shown = {boundary.port: Out(boundary.port_bits) for boundary in self._boundaries}
-        super().__init__({**wires, **STREAMS, **LITE, "irq": Out(1), **shown})
+        super().__init__(
+            {**wires, **STREAMS, **LITE, "irq": Out(1), **camera_ports(config, tick), **shown}
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -58,13 +78,17 @@ class AxiTop(wiring.Component):
         m.submodules.chip = chip = Chip(self._config)
         m.submodules.bridge = bridge = LiteBridge()
         connect(m, bridge.host, chip.host)
-        for name, member in LITE.items():
-            ours, its = getattr(self, name), getattr(bridge, name)
-            m.d.comb += its.eq(ours) if member.flow is In else ours.eq(its)
+        pass_on(m, self, bridge, LITE)
+        words = chip.events
+        if self._tick:
+            m.submodules.camera = camera = Aer(self._config, self._tick)
+            pass_on(m, self, camera, pins(self._config), "aer_")
+            connect(m, camera.words, chip.events)
+            words = camera.host
         m.d.comb += [
-            chip.events.payload.eq(self.s_axis_tdata),
-            chip.events.valid.eq(self.s_axis_tvalid),
-            self.s_axis_tready.eq(chip.events.ready),
+            words.payload.eq(self.s_axis_tdata),
+            words.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(words.ready),
             self.m_axis_tdata.eq(chip.results.payload),
             self.m_axis_tvalid.eq(chip.results.valid),
             self.m_axis_tlast.eq(chip.results.payload[result.VERDICT_AT]),

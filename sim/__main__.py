@@ -435,6 +435,37 @@ def classify(
 
 
 @app.command()
+def camera(
+    recordings: Annotated[list[Path], typer.Argument(help="Files: .bin, .aedat4 or .npz.")],
+    model: Annotated[Path, typer.Option(help="What model train wrote.")],
+    simulator: Annotated[str, typer.Option(help="icarus or verilator")] = "verilator",
+    clock_mhz: Annotated[float, typer.Option(min=0.001, help="Of the chip.")] = 1.0,
+    window_us: Annotated[int, typer.Option(min=1, help="Length of a window.")] = 105_000,
+    json: Json = None,
+) -> None:
+    """Play recordings at their own time into a chip by a camera's bus; compare with the model."""
+    from model.data import read_recording
+    from model.network import ChipModel
+    from sim.judge import camera as cameras
+
+    trained = ChipModel.load(model)
+    way = cameras.Way(simulator, clock_mhz * 1e6, window_us)
+    given = {str(path): read_recording(path) for path in recordings}
+    with Console(stderr=True).status(f"{trained.config.name} sees {len(given)} recordings"):
+        played = cameras.play(trained.config, trained.state_, given, way)
+    figures = played.figures()
+    if json:
+        write_json(json, figures)
+    Console().print(cameras.table(played))
+    print(
+        f"the chip takes {figures['stated_events_per_second']:,.0f} events a second; "
+        f"the latest was asked for {played.late_cycles} cycles after its time"
+    )
+    print(f"[{figures['mismatches']}/{figures['compared_values']:,}] mismatches")
+    raise typer.Exit(1 if figures["mismatches"] else 0)
+
+
+@app.command()
 def bench(
     preset: Preset = None,
     json: Json = None,

@@ -69,26 +69,36 @@ def test_the_script_opens_memories_of_the_design_and_maps_its_top(written: Path,
     assert f"module \\{name}.core.chip\n" in (written / f"{name}.il").read_text()
 
 
-def test_the_host_of_the_icebreaker_is_on_pmod_1a(written: Path) -> None:
-    pins = dict(re.findall(r"set_io (\w+) (\w+)", (written / "icebreaker.pcf").read_text()))
+def camera_pins(handshake: str, x: str, y: str) -> dict[str, str]:
+    """Pins of a camera by their names."""
+    request, acknowledge = handshake.split()
+    pins = {"request__io": request, "acknowledge__io": acknowledge}
+    for axis, bus in (("x", x), ("y", y)):
+        pins |= {f"{axis}__io[{bit}]": place for bit, place in enumerate(bus.split())}
+    return {f"camera_0__{pin}": place for pin, place in pins.items()}
+
+
+def test_host_and_camera_of_the_icebreaker_are_on_its_pmods(written: Path) -> None:
+    pins = dict(re.findall(r"set_io (\S+) (\w+)", (written / "icebreaker.pcf").read_text()))
     host = {"cs": "4", "copi": "2", "cipo": "47", "sclk": "45"}
-    assert pins == {f"host_0__{pin}__io": place for pin, place in host.items()} | {
-        "clk12_0__io": "35",
-        "button_0__io": "10",
-    }
+    camera = camera_pins("43 38", "34 31 42 36 32", "28 27 25 21 19")
+    hosted = {f"host_0__{pin}__io": place for pin, place in host.items()}
+    assert pins == hosted | camera | {"clk12_0__io": "35", "button_0__io": "10"}
 
 
 def test_the_host_of_the_versa_is_on_the_usb_serial_port(written: Path) -> None:
-    found = re.findall(r'LOCATE COMP "(\w+)" SITE "(\w+)"', (written / "versa.lpf").read_text())
+    found = re.findall(r'LOCATE COMP "(\S+)" SITE "(\w+)"', (written / "versa.lpf").read_text())
     host = {"host_0__rx__io": "C11", "host_0__tx__io": "A11"}
+    host |= camera_pins("B19 B12", "B9 E6 D6 E7 D7", "B11 B6 E9 D9 B8")
     assert dict(found) == host | {"clk100_0__p": "P3", "rst_0__io": "T1"}
 
 
 @pytest.mark.parametrize("name", ["ulx3s", "ulx3s_25f"])
 def test_the_host_of_the_ulx3s_is_on_the_usb_serial_port(written: Path, name: str) -> None:
     """By the board's own file of pins: ftdi_txd, which the USB chip drives, M1; ftdi_rxd L4."""
-    found = re.findall(r'LOCATE COMP "(\w+)" SITE "(\w+)"', (written / f"{name}.lpf").read_text())
+    found = re.findall(r'LOCATE COMP "(\S+)" SITE "(\w+)"', (written / f"{name}.lpf").read_text())
     host = {"host_0__rx__io": "M1", "host_0__tx__io": "L4"}
+    host |= camera_pins("B11 C11", "A10 A11 A9 B10 B9", "C10 A7 A8 C8 B8")
     assert dict(found) == host | {"clk25_0__io": "G2", "button_fire_0__io": "R1"}
     about = json.loads((written / f"{name}.board.json").read_text())
     assert about["nextpnr"][1] == {"ulx3s": "--85k", "ulx3s_25f": "--25k"}[name]
@@ -197,3 +207,15 @@ def test_an_unknown_board_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: there is no board 'papilio'; there are {', '.join(BOARDS)}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@EACH
+def test_a_chip_with_more_pixels_than_pins_has_no_camera(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The camera of N-MNIST takes 15 pins: two of the handshake, 6 a coordinate, polarity."""
+    board, nmnist = BOARDS[name], preset("nmnist")
+    monkeypatch.setattr(board, "free_pins", board.free_pins[:15])
+    assert len(board.camera_of(nmnist)) == 1
+    monkeypatch.setattr(board, "free_pins", board.free_pins[:14])
+    assert board.camera_of(nmnist) == []

@@ -48,6 +48,10 @@ ABORT_AT = RATE_AT + RATE_BITS
 WINDOW_AT = ABORT_AT + 1
 
 
+LOST = (1 << MARK_AT) - 1
+"""What stands in the stream for an event that was lost on its way: it lies outside any input."""
+
+
 class Event(NamedTuple):
     """A pixel that fires: coordinates, channel, time code."""
 

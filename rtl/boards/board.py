@@ -2,8 +2,10 @@
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from itertools import islice
 
-from amaranth.build import Platform
+from amaranth.build import Attrs, Pins, PinsN, Platform, Resource, Subsignal
 from amaranth.build.run import BuildPlan
 from amaranth.hdl import ClockDomain, DomainRenamer, Elaboratable, Module, Signal
 from amaranth.lib import io, wiring
@@ -12,6 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from model.contract.config import ChipConfig
 from rtl.boards.core import Core
+from rtl.host import aer
 from rtl.host.spi import Spi
 from rtl.host.uart import Uart
 from rtl.verilog import Contents
@@ -19,6 +22,8 @@ from rtl.verilog import Contents
 # Yosys's selections of the contents of memories: of all, and of those but the host's banks.
 CONTENTS = "*/t:$meminit_v2"
 WORKING = f"{CONTENTS} *.bank/t:$meminit_v2 %d *.kernel_bank/t:$meminit_v2 %d"
+
+SACCADE_S = 0.105  #: that a sample of N-MNIST's camera lasts
 
 #: Held after the clock is stable: memories of iCE40 read as zero for their first 3 us.
 RESET_CYCLES = 1023
@@ -59,7 +64,8 @@ class Board(Elaboratable, ABC):
     `name`; `button`, the resource that resets the chip; `clock_hz` of the chip; `line` to the host
     and, in words, `line_says` how to speak on it; `nextpnr`, the program and the options that
     choose the device; `constraints`, the ending of the file of pins; `loader`, the program that
-    brings a bitstream to the board and its options.
+    brings a bitstream to the board and its options; `free_pins` that a camera takes, in order, of
+    `pin_attributes`, and what attribute pulls one up.
     """
 
     name: str
@@ -70,6 +76,9 @@ class Board(Elaboratable, ABC):
     nextpnr: tuple[str, ...]
     constraints: str
     loader: tuple[str, ...]
+    free_pins: tuple[str, ...]
+    pin_attributes: Mapping[str, str]
+    pull_up: Mapping[str, str | int]
 
     def __init__(self, config: ChipConfig | None = None, contents: Contents | None = None) -> None:
         self.config = config or self.own_chip()
@@ -113,16 +122,47 @@ class Board(Elaboratable, ABC):
             sync.rst.eq(reset.active),
         ]
 
-        m.submodules.core = core = Core(self.config, self.line)
-        directions = {pin.name: "-" for pin in platform.lookup("host", 0).ios}
-        host = platform.request("host", 0, dir=directions)
-        for name, member in self.line.PINS.items():
-            inwards = member.flow is In
-            buffer = io.Buffer("i" if inwards else "o", getattr(host, name))
-            m.submodules[f"pin_{name}"] = buffer
-            pin = getattr(core, name)
-            m.d.comb += pin.eq(buffer.i) if inwards else buffer.o.eq(pin)
+        m.submodules.core = core = Core(self.config, self.line, self.tick)
+        outside = [("host", "", self.line.PINS)]
+        outside += [(one.name, f"{one.name}_", aer.pins(self.config)) for one in self.camera]
+        for resource, prefix, pins in outside:
+            directions = {pin.name: "-" for pin in platform.lookup(resource, 0).ios}
+            ports = platform.request(resource, 0, dir=directions)
+            for name, member in pins.items():
+                inwards = member.flow is In
+                buffer = io.Buffer("i" if inwards else "o", getattr(ports, name))
+                m.submodules[f"pin_{prefix}{name}"] = buffer
+                pin = getattr(core, prefix + name)
+                m.d.comb += pin.eq(buffer.i) if inwards else buffer.o.eq(pin)
         return m
+
+    @property
+    def camera(self) -> list[Resource]:
+        """The pins of a camera before the chip."""
+        return self.camera_of(self.config)
+
+    @classmethod
+    def camera_of(cls, config: ChipConfig) -> list[Resource]:
+        """The pins of a camera of a chip's size; none where the board has too few of them.
+
+        Request and acknowledge are active low: where no camera pulls, nothing is asked.
+        """
+        pins = aer.pins(config)
+        if sum(member.shape for member in pins.values()) > len(cls.free_pins):
+            return []
+        free = iter(cls.free_pins)
+        parts = []
+        for name in sorted(pins, key=["request", "acknowledge", "x", "y", "brighter"].index):
+            places = " ".join(islice(free, pins[name].shape))
+            low = name in ("request", "acknowledge")
+            pulled = [Attrs(**cls.pull_up)] if name == "request" else []
+            parts.append(Subsignal(name, (PinsN if low else Pins)(places), *pulled))
+        return [Resource("camera", 0, *parts, Attrs(**cls.pin_attributes))]
+
+    @property
+    def tick(self) -> int | None:
+        """Clock cycles of a step of time; the chip's times reach over a saccade."""
+        return round(self.clock_hz * SACCADE_S / self.config.time_top) if self.camera else None
 
     def files(self) -> dict[str, str]:
         """File name -> text: design, Yosys script, pins, and what the board is.
@@ -138,6 +178,7 @@ class Board(Elaboratable, ABC):
             "config_sha256": self.config.sha256,
             "clock_mhz": self.clock_hz / 1e6,
             "line": self.line_says,
+            "camera_tick_cycles": self.tick,
             "nextpnr": list(self.nextpnr),
             "constraints": self.constraints,
             "loader": list(self.loader),

@@ -23,6 +23,8 @@ class Ecp5Board(Board):
 
     constraints = "lpf"
     line_says = f"{BAUD} baud, 8 bits, no parity, 1 stop bit, on the USB serial port"
+    pin_attributes = {"IO_TYPE": "LVCMOS33"}  # noqa: RUF012
+    pull_up = {"PULLMODE": "UP"}  # noqa: RUF012
     oscillator: str
     input_divider: int
     multiplier: int
@@ -36,7 +38,7 @@ class Ecp5Board(Board):
         return self.platform().prepare(self, self.name, script_after_read=self.plain_memories)
 
     def platform(self) -> Platform:
-        """Amaranth's board, with the host's line."""
+        """Amaranth's board, with the host's line and the camera."""
         raise NotImplementedError
 
     def start_clock(self, m: Module, platform: Platform, clock: Signal) -> Signal:

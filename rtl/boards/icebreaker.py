@@ -1,4 +1,4 @@
-"""iCEBreaker: iCE40 UP5K, the host by SPI on PMOD 1A."""
+"""iCEBreaker: iCE40 UP5K, the host by SPI on PMOD 1A, a camera on PMOD 1B and 2."""
 
 import dataclasses
 
@@ -45,6 +45,9 @@ class Icebreaker(Board):
     nextpnr = ("nextpnr-ice40", "--up5k", "--package", "sg48")
     constraints = "pcf"
     loader = ("iceprog",)
+    free_pins = tuple(f"pmod_{pmod}:{pin}" for pmod in (1, 2) for pin in (1, 2, 3, 4, 7, 8, 9, 10))
+    pin_attributes = {"IO_STANDARD": "SB_LVCMOS"}  # noqa: RUF012
+    pull_up = {"PULLUP": 1}  # noqa: RUF012
     clock_hz = OSCILLATOR_HZ * MULTIPLIER / 2**DIVIDER_LOG2
 
     line_says = f"SPI mode 0 on PMOD 1A, at most {clock_hz / SPI_CYCLES / 1e6:.1f} MHz"
@@ -58,7 +61,7 @@ class Icebreaker(Board):
 
     def prepare(self) -> BuildPlan:
         platform = ICEBreakerPlatform()
-        platform.add_resources([HOST])
+        platform.add_resources([HOST, *self.camera])
         script = self.plain_memories if self.contents else f"{self.plain_memories}; {IN_SPRAM}"
         options = {"script_after_read": script, "synth_opts": SYNTHESIS}
         return platform.prepare(self, self.name, **options)

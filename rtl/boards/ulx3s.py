@@ -1,4 +1,4 @@
-"""ULX3S: an ECP5 with 84,000 or 24,000 tables, the host by the USB port's serial line."""
+"""ULX3S: an ECP5 with 84,000 or 24,000 tables, the host by USB's serial line, a camera on J1."""
 
 from amaranth.build import Attrs, Pins, Platform, Resource, Subsignal
 from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
@@ -24,6 +24,7 @@ class Ulx3s(Ecp5Board):
     button = "button_fire"
     nextpnr = ("nextpnr-ecp5", "--85k", "--package", "CABGA381", "--speed", "6")
     loader = ("openFPGALoader", "--board", "ulx3s")
+    free_pins = tuple(f"gpio_0:{number}{side}" for number in range(14) for side in "+-")  # J1
     oscillator = "clk25"
     input_divider, multiplier, output_divider = 1, 2, 12
     clock_hz = 25e6 * multiplier / input_divider
@@ -33,7 +34,7 @@ class Ulx3s(Ecp5Board):
 
     def platform(self) -> Platform:
         platform = ULX3S_85F_Platform()
-        platform.add_resources([HOST])
+        platform.add_resources([HOST, *self.camera])
         return platform
 
 
@@ -48,5 +49,5 @@ class Ulx3s25(Ulx3s):
 
     def platform(self) -> Platform:
         platform = ULX3S_25F_Platform()
-        platform.add_resources([HOST])
+        platform.add_resources([HOST, *self.camera])
         return platform

@@ -1,4 +1,4 @@
-"""Lattice Versa ECP5-5G: an ECP5-5G with 45,000 tables, the host by the USB port's serial line."""
+"""Lattice Versa ECP5-5G: 45,000 tables, the host by the USB port's serial line, a camera on X3."""
 
 from amaranth.build import Attrs, Pins, Platform, Resource, Subsignal
 from amaranth_boards.versa_ecp5_5g import VersaECP55GPlatform
@@ -23,6 +23,7 @@ class Versa(Ecp5Board):
     button = "rst"
     nextpnr = ("nextpnr-ecp5", "--um5g-45k", "--package", "CABGA381", "--speed", "8")
     loader = ("openFPGALoader", "--cable", "ft2232")
+    free_pins = tuple(f"expcon_1:{number}" for number in range(4, 21))  # X3
     oscillator = "clk100"
     input_divider, multiplier, output_divider = 5, 3, 10
     clock_hz = 100e6 * multiplier / input_divider
@@ -32,5 +33,5 @@ class Versa(Ecp5Board):
 
     def platform(self) -> Platform:
         platform = VersaECP55GPlatform()
-        platform.add_resources([HOST])
+        platform.add_resources([HOST, *self.camera])
         return platform

@@ -1,18 +1,34 @@
 """An event camera's own bus: addresses by a four-phase handshake, as event words."""
 
 from amaranth.hdl import Cat, Elaboratable, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from model.contract import event
 from model.contract.config import ChipConfig
 from model.contract.storage import index_bits
+from rtl.queue import ReplayQueue
 
 HANDSHAKE_CYCLES = 6
 """Least clock cycles from one event to the next: two for the request to be seen, one to answer,
 and the same on the way back. The camera's own delays come on top."""
+
+LOST_BITS = 16  #: of those that wait for room
+
+DEPTH = 32  #: events that wait for the chip
+
+
+def pins(config: ChipConfig) -> dict[str, wiring.Member]:
+    """What a camera of the chip's size drives and sees; of one channel it tells no polarity."""
+    polarity = {"brighter": In(1)} if config.channels > 1 else {}
+    return {
+        "request": In(1),
+        "x": In(index_bits(config.width)),
+        "y": In(index_bits(config.height)),
+        **polarity,
+        "acknowledge": Out(1),
+    }
 
 
 class Aer(wiring.Component):
@@ -21,55 +37,55 @@ class Aer(wiring.Component):
     The camera raises `request` while the address stands, waits for `acknowledge`, lowers `request`,
     and waits for `acknowledge` to fall. The request alone is synchronised, by two flip-flops; the
     address has stood for as long when it is read. A camera cannot wait: where the queue is full,
-    its event is acknowledged and dropped, and `dropped` tells. The host's words, the marks that end
-    windows and samples, go into the same queue as they come; each restarts the time.
+    its event is acknowledged and lost. In its place a malformed word goes in as soon as there is
+    room, so that the chip counts and flags it in the sample in which it was lost. The host's words,
+    the marks that end windows and samples, go into the same queue, behind all that was lost before;
+    each restarts the time.
 
-    Parameters: `tick`, clock cycles a step of time, which stops at its last; `depth` of the queue.
-    Members: `request`, `x`, `y`, `brighter`, `acknowledge` (pins); `host`, `words` (event words);
-    `dropped` (a pulse).
+    Parameters: `tick`, clock cycles a step of time, which stops at its last; `depth` of the queue,
+    a power of two. Members: those of `pins`; `host`, `words` (event words).
     Timing: an event shows at `words` HANDSHAKE_CYCLES / 2 + 2 cycles after its request, at most one
     every HANDSHAKE_CYCLES. A chip that takes an event in C cycles takes clock / C a second for any
-    time, and `depth` more in a burst. Reset: nothing queued, time 0.
+    time, and up to `depth` more in a burst; each that is lost costs it a cycle. More than
+    2**LOST_BITS - 1 lost while the chip takes nothing are not counted. Reset: nothing queued, time
+    0; an event whose handshake a reset cuts off counts as a new one.
     """
 
-    def __init__(self, config: ChipConfig, tick: int, depth: int) -> None:
+    def __init__(self, config: ChipConfig, tick: int, depth: int = DEPTH) -> None:
         self._polar = config.channels > 1
         self._tick = tick
-        self._depth = depth
         words = stream.Signature(event.WORD_BITS)
-        super().__init__(
-            {
-                "request": In(1),
-                "x": In(index_bits(config.width)),
-                "y": In(index_bits(config.height)),
-                "brighter": In(1),
-                "acknowledge": Out(1),
-                "host": In(words),
-                "words": Out(words),
-                "dropped": Out(1),
-            }
-        )
+        self.queue = ReplayQueue(data.StructLayout({"word": event.WORD_BITS}), depth)
+        self.lost = Signal(LOST_BITS)  # of which no word went in yet
+        super().__init__({**pins(config), "host": In(words), "words": Out(words)})
 
     def elaborate(self, platform: object) -> Elaboratable:
         """Build the handshake, the clock of the sample, and the queue."""
         m = Module()
-        m.submodules.queue = queue = SyncFIFOBuffered(width=event.WORD_BITS, depth=self._depth)
+        m.submodules.queue = queue = self.queue
         requested, taken = Signal(), Signal()
-        stamped = self._word(self._time(m))
+        going_in, room = queue.input, queue.input.ready
+        missing = self.lost.any()
         m.submodules.request = FFSynchronizer(self.request, requested)
         m.d.comb += [
             taken.eq(requested & ~self.acknowledge),
-            self.dropped.eq(taken & ~queue.w_rdy),
-            self.host.ready.eq(queue.w_rdy & ~taken),
-            queue.w_en.eq(taken | self.host.valid),
-            queue.w_data.eq(self.host.payload),
-            self.words.payload.eq(queue.r_data),
-            self.words.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.words.ready),
+            self.host.ready.eq(room & ~taken & ~missing),
+            going_in.valid.eq(taken | missing | self.host.valid),
+            going_in.payload.word.eq(self.host.payload),
+            queue.commit.eq(1),
+            self.words.payload.eq(queue.output.payload.word),
+            self.words.valid.eq(queue.output.valid),
+            queue.output.ready.eq(self.words.ready),
         ]
+        stamped = self._word(self._time(m))
         m.d.sync += self.acknowledge.eq(requested)
         with m.If(taken):
-            m.d.comb += queue.w_data.eq(stamped)
+            m.d.comb += going_in.payload.word.eq(stamped)
+            with m.If(~room & ~self.lost.all()):
+                m.d.sync += self.lost.eq(self.lost + 1)
+        with m.Elif(missing):
+            m.d.comb += going_in.payload.word.eq(event.LOST)
+            m.d.sync += self.lost.eq(self.lost - room)
         return m
 
     def _time(self, m: Module) -> Signal:

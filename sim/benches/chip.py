@@ -140,11 +140,15 @@ class Chip:
         await self.seed()
         self.pause()
         cycles = [await self.feed(samples) for samples in self.job["samples"]]
+        return {"cycles": cycles, **await self.seen()}
+
+    async def seen(self) -> dict[str, Any]:
+        """What came out, and what the chip holds; nothing is watched any more."""
         held = await self.held()
         for watcher in self._watchers:
             watcher.stop()
         seen = {"rows": self.log.rows, "lengths": self.log.lengths, "results": self.results}
-        return {"cycles": cycles, **held, **seen}
+        return {**held, **seen}
 
     async def seed(self) -> None:
         """Write the seeds, clear the counters."""
@@ -160,9 +164,18 @@ class Chip:
             self._send(words)
         for words in samples:
             if not words[-1] >> ABORT_AT & 1:
-                self.results.append(await self._result())
+                await self.take_result()
         await self.rest()
         return now() - began if samples else 0
+
+    async def tell(self, word: int) -> None:
+        """Send one word, and wait until it is taken."""
+        self._send([word])
+        await self._source.wait()
+
+    async def take_result(self) -> None:
+        """Wait for the words of the next sample."""
+        self.results.append(await self._result())
 
     def _send(self, words: list[int]) -> None:
         data = b"".join(word.to_bytes(WORD_BYTES, "little") for word in words)

@@ -67,7 +67,7 @@ def observe_emission(
 ) -> Observed:
     """The same of Verilog that was emitted before, or changed since; all files lie in `folder`."""
     job = _job(emission.config, words, train, state, stalls, seed)
-    (seen,) = _run(emission, job, simulator, waves, folder)
+    (seen,), _ = observe_job(emission, job, chip_bench.__name__, simulator, waves, folder)
     return seen
 
 
@@ -87,13 +87,22 @@ def observe_resets(
     all `registers` are set (names by the path of their module; those of memories need no name).
     """
     job = _job(emission.config, words, train, state, stalls, seed=0)
-    return _run(emission, job | {"registers": registers, "resets": resets}, "icarus", False, folder)
+    job |= {"registers": registers, "resets": resets}
+    return observe_job(emission, job, chip_bench.__name__, "icarus", False, folder)[0]
 
 
-def _run(
-    emission: Emission, job: dict[str, Any], simulator: str, waves: bool, folder: Path
-) -> list[Observed]:
-    """All that the bench saw."""
+def observe_job(
+    emission: Emission,
+    job: dict[str, Any],
+    bench: str,
+    simulator: str,
+    waves: bool,
+    folder: Path,
+) -> tuple[list[Observed], dict[str, Any]]:
+    """All runs that a bench of a whole chip saw, and all that it wrote.
+
+    Parameters: `job` as of `job_of`, and what else the module `bench` reads.
+    """
     config, place = emission.config, Path(folder).resolve()
     verilog = place / f"{emission.top}.v"
     write_text(verilog, emission.verilog)
@@ -103,7 +112,7 @@ def _run(
         simulator,
         [verilog],
         emission.top,
-        chip_bench.__name__,
+        bench,
         place,
         waves=waves,
         environment={chip_bench.FOLDER: str(place)},
@@ -120,15 +129,21 @@ def _run(
             f"{findings['stuck']}; look at {results.log}"
         )
     seconds = results.tests[0].seconds
-    return [_observed(config, run, seconds) for run in findings["runs"]]
+    return [_observed(config, run, seconds) for run in findings["runs"]], findings
 
 
 def _job(
     config: ChipConfig, words: Words, train: int, state: State, stalls: float, seed: int
 ) -> dict[str, Any]:
-    """What the bench is to do, as plain values."""
+    """What the bench is to do with samples."""
     ends = np.flatnonzero(ends_sample(words)) + 1
     samples = [part.tolist() for part in np.split(words, ends) if len(part)]
+    job = job_of(config, state, stalls, seed)
+    return job | {"samples": [samples[:train], samples[train:]]}
+
+
+def job_of(config: ChipConfig, state: State, stalls: float, seed: int) -> dict[str, Any]:
+    """What a bench of a whole chip is to know, as plain values: no samples yet."""
     return {
         "config": int(config.sha256[:8], 16),
         "banks": [
@@ -138,7 +153,7 @@ def _job(
         "seeds": [state.lfsrs[layer] for layer in learning_layers(config)],
         "counters": len(counters(config)) if config.counters else 0,
         "monitors": [boundary.port for boundary in boundaries(config)],
-        "samples": [samples[:train], samples[train:]],
+        "samples": [[], []],
         "stalls": stalls,
         "seed": seed,
         "patience": patience(config, stalls),
