@@ -28,7 +28,7 @@ from sim import tools
 from sim.trust.formal.watch import Watch
 
 PREPARE = "hierarchy -top top; proc -norom; flatten; async2sync; opt -fast; dffunmap; opt_clean"
-ANSWER = re.compile(r"(SUCCESS!|FAIL!|proof failed)")
+ANSWER = re.compile(r"SUCCESS!|FAIL!|proof failed|\d+ objects\.")
 
 
 @dataclass(frozen=True)
@@ -111,20 +111,32 @@ def prove(subject: Subject) -> list[Proof]:
     """
     started = time.perf_counter()
     watch = subject.watch(importlib.import_module(subject.module))
-    if watch.claims.keys() != subject.claims.keys():
-        raise Refusal(f"{subject.name} watches {', '.join(watch.claims)}, which is not its list")
+    watched = {**watch.claims, **watch.apart}
+    if watched.keys() != subject.claims.keys():
+        raise Refusal(f"{subject.name} watches {', '.join(watched)}, which is not its list")
     together = f"-tempinduct -maxsteps {subject.induction} -prove holds 1"
     never = [f"-seq {subject.depth} -prove scene_{name} 0" for name in watch.scenes]
-    proved, *unseen = asked(watch, [together, *never])
+    apart = [_question(watch, name, subject) for name in watch.apart]
+    proved, *rest = asked(watch, [together, *apart, *never])
+    unseen = rest[len(apart) :]
     missing = [name for name, absent in zip(watch.scenes, unseen, strict=True) if absent]
+    holds = dict.fromkeys(watch.claims, proved) | dict(zip(watch.apart, rest, strict=False))
     proofs = []
     for name, claim in subject.claims.items():
         twin = subject.watch(broken(subject.module, claim))
-        (still,) = asked(twin, [f"-seq {subject.depth} -prove claim_{name} 1"])
+        (still,) = asked(twin, [_question(twin, name, subject)])
         seconds = time.perf_counter() - started
         started = time.perf_counter()
-        proofs.append(Proof(subject.name, claim.says, proved, missing, not still, seconds))
+        proofs.append(Proof(subject.name, claim.says, holds[name], missing, not still, seconds))
     return proofs
+
+
+def _question(watch: Watch, name: str, subject: Subject) -> str:
+    """Whether a claim holds for some cycles from reset on; of wires, whether there is none."""
+    if name not in watch.apart:
+        return f"-seq {subject.depth} -prove claim_{name} 1"
+    begin = watch.apart[name][0].name
+    return f"o:apart_{name} %ci*:-$dff i:{begin} %i"
 
 
 def broken(module: str, claim: Claim) -> ModuleType:
@@ -142,13 +154,16 @@ def broken(module: str, claim: Claim) -> ModuleType:
 
 
 def asked(watch: Watch, questions: list[str]) -> list[bool]:
-    """Whether the solver proves what it is asked of a component being watched, one by one."""
+    """Whether what is asked of a component being watched is so: by the solver, or by wires."""
     script = [f"read_rtlil top.il; {PREPARE}"]
-    script += [f"sat {question} -set assumed 1" for question in questions]
+    script += [
+        f"sat {question} -set assumed 1" if question[0] == "-" else f"select -count {question}"
+        for question in questions
+    ]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "top.il").write_text(intermediate(watch, "top", watch.inputs))
         told = tools.yosys("; ".join(script), Path(folder))
-    answers = [found == "SUCCESS!" for found in ANSWER.findall(told)]
+    answers = [found in ("SUCCESS!", "0 objects.") for found in ANSWER.findall(told)]
     if len(answers) != len(questions):
         raise Refusal(f"the solver gave {len(answers)} answers to {len(questions)} questions")
     return answers

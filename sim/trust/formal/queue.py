@@ -35,6 +35,7 @@ def watch(rtl: ModuleType) -> Watch:
         "full": queue.input.ready == (count < DEPTH),
         "busy": queue.busy == (count != 0),
     }
+    w.offers(queue.output, ~queue.rewind)
     w.scenes |= {
         "full": count == DEPTH,
         "replay": queue.rewind & (place == DEPTH - 1),
@@ -80,6 +81,16 @@ SUBJECT = Subject(
             "it is busy exactly while something is not committed",
             "self.busy.eq(written != base)",
             "self.busy.eq(written != head)",
+        ),
+        "holds": Claim(
+            "what shows stays until it is taken, or its reader goes back",
+            "head + taken",
+            "head + self.output.valid",
+        ),
+        "waits": Claim(
+            "it shows whether or not its reader is ready",
+            "self.output.valid.eq(valid)",
+            "self.output.valid.eq(valid & self.output.ready)",
         ),
     },
 )

@@ -20,7 +20,7 @@ from amaranth.hdl import (
     Value,
     ValueLike,
 )
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In
 
 
@@ -60,8 +60,9 @@ class Watch(Elaboratable):
     """A component, what it is given, and what is claimed of it.
 
     Parameter: `part`, the component. Members: `m`, in which a specification is written; `inside`,
-    the component's own signals by name; `words`, those of its memories; `claims`, `lemmas`,
-    `scenes`, `assumed`, conditions of a cycle.
+    the component's own signals by name; `cells`, its memories; `claims`, `lemmas`, `scenes`,
+    `assumed`, conditions of a cycle; `apart`, claims that no wire leads from an input to an output
+    within a cycle.
     """
 
     def __init__(self, part: Elaboratable) -> None:
@@ -70,6 +71,7 @@ class Watch(Elaboratable):
         self.cells = Cells()
         self.claims: dict[str, Value] = {}
         self.scenes: dict[str, Value] = {}
+        self.apart: dict[str, tuple[Signal, Signal]] = {}
         self.lemmas: list[Value] = []
         self.assumed: list[Value] = []
         self.inputs: list[Signal] = []
@@ -122,6 +124,13 @@ class Watch(Elaboratable):
         same = [value == self.past(value) for value in payload]
         return ~waited | (valid & _all(same))
 
+    def offers(self, out: stream.Interface, calm: ValueLike = 1) -> None:
+        """Claim of an output what all streams have in common, after cycles that were `calm`."""
+        kept = self.kept(out.valid, out.ready, Value.cast(out.payload))
+        self.claims["holds"] = ~self.past(calm) | kept
+        self.apart["waits"] = out.ready, out.valid
+        self.scenes["waits"] = self.past(out.valid & ~out.ready)
+
     def elaborate(self, platform: object) -> Module:
         """Tie every kind of condition to a port."""
         for name, conditions in self._ports().items():
@@ -132,6 +141,7 @@ class Watch(Elaboratable):
 
     def _ports(self) -> dict[str, list[Value]]:
         claims = {f"claim_{name}": [value] for name, value in self.claims.items()}
+        claims |= {f"apart_{name}": [end] for name, (_, end) in self.apart.items()}
         scenes = {f"scene_{name}": [value] for name, value in self.scenes.items()}
         lemmas = {f"lemma_{n}": [value] for n, value in enumerate(self.lemmas)}
         everything = [*self.claims.values(), *self.lemmas]
