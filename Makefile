@@ -22,7 +22,7 @@ PIP := .venv/bin/pip install -qq --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost epoch lint check bench fpga program clean docs docs-test soak signoff formal
+.PHONY: help sim test test-fast test-data verilog golden golden-check sabotage fuzz rules report-cost epoch lint check bench fpga program clean docs docs-test soak signoff formal mutants
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ sabotage: .venv/.installed .venv/.icarus  ## change operators and bits one at a 
 
 formal: .venv/.installed  ## prove what components do in every cycle; each claim's broken twin must fail
 	@$(PYTHON) -m sim formal --json build/formal.json
+
+mutants: .venv/.installed  ## change a bit of one cell at a time and name all checks that see it (SEED)
+	@$(PYTHON) -m sim mutants --seed $(SEED) --json results/mutants.json
 
 fuzz: .venv/.installed  ## send damaged files through every reader (MINUTES, SEED)
 	@$(PYTHON) -m sim fuzz --minutes $(MINUTES) --seed $(SEED)

@@ -69,6 +69,16 @@ class HostChip:
         clearing = dict.fromkeys(("clear_counters", "clear_flags", "clear_verdict"), 1)
         self._write(registers.CONTROL, registers.join(registers.CONTROL, clearing))
 
+    def answer(self, address: int, value: int | None = None) -> int | None:
+        """What a register reads as, or 0 to a write of a value; None where the chip refuses."""
+        try:
+            if value is None:
+                return int(self._read(np.array([address]))[0])
+            self._write(np.array([address]), np.array([value]))
+        except Refusal:
+            return None
+        return 0
+
     def _check(self) -> None:
         """Refuse what is no chip of ours, of another version of the map or of the words, or other
         than its configuration says."""

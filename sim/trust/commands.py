@@ -1,4 +1,4 @@
-"""Commands of trust: formal, soak, reset, signoff."""
+"""Commands of trust: formal, mutants, soak, reset, signoff."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +41,31 @@ def formal(
     bad = sum(not proof.good for proof in found)
     print(f"{len(found) - bad} of {len(found)} claims are proved, their broken twins fail")
     raise typer.Exit(1 if bad else 0)
+
+
+def mutants(
+    count: Annotated[int, typer.Option(min=1, help="How many are drawn.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the drawing.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write what became of each here.")] = None,
+) -> None:
+    """Change a bit of one cell of the chip at a time, and name all checks that see it."""
+    from rich.console import Console
+
+    from sim.trust import campaign as campaigns
+
+    console = Console(stderr=True)
+    fates: list[campaigns.Fate] = []
+    with console.status("drawing and compiling mutants") as status:
+        for fate in campaigns.campaign(count, seed):
+            fates.append(fate)
+            left = sum(not fate.seen_by for fate in fates)
+            status.update(f"mutants: {len(fates)} of {count}, {left} not decided")
+    Console(width=200).print(campaigns.table(fates))
+    told = campaigns.figures(fates, seed)
+    if json:
+        write_json(json, told)
+    print(f"{told['killed']} of {len(fates)} mutants killed, {told['not_decided']} not decided")
+    raise typer.Exit(1 if told["not_decided"] else 0)
 
 
 def soak(
@@ -150,4 +175,4 @@ def signoff(
     raise typer.Exit(0 if signing.is_green(claims) else 1)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (formal, soak, reset, signoff)
+COMMANDS: tuple[Callable[..., None], ...] = (formal, mutants, soak, reset, signoff)

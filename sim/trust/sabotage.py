@@ -188,18 +188,22 @@ def difference(run: Run, seen: Observed) -> str:
     last = len(run.samples)
     judged = Comparison()
     judged.traces(run.trace, seen.trace)
-    judged.results(_results(run), seen.results)
+    judged.results(results(run), seen.results)
     judged.states(run.after, seen.state, last)
-    wanted = {
+    judged.counters(wanted(run), seen.counters, last)
+    return str(judged.first or "")
+
+
+def wanted(run: Run) -> dict[str, int]:
+    """Every counter of the model's run; none of stalls, which only hardware knows."""
+    return {
         counter.name: run.total(counter.stage)[counter.event]
         for counter in counters(VICTIM)
         if counter.kind is not Kind.STALL
     }
-    judged.counters(wanted, seen.counters, last)
-    return str(judged.first or "")
 
 
-def _results(run: Run) -> list[Words]:
+def results(run: Run) -> list[Words]:
     """Output words of each sample that was not aborted: its scores, then its verdict."""
     pairs = zip(run.rows("readout.scores"), run.rows("readout.verdict"), strict=True)
     return [
