@@ -219,7 +219,8 @@ def test_tests_lie_flat_and_are_named_after_their_room() -> None:
 def test_only_emit_writes_verilog() -> None:
     writing = re.compile(r"\bwrite_verilog\b|\bamaranth\.back\b")
     writers = [name for name, path in modules(*ROOMS).items() if writing.search(path.read_text())]
-    assert set(writers) == {"rtl.verilog"}
+    # Mutants are no chips: Yosys writes them anew from a chip's Verilog.
+    assert set(writers) == {"rtl.verilog", "sim.trust.batch"}
 
 
 def test_no_registry_is_named() -> None:

@@ -3,8 +3,8 @@ they last ended.
 
 The plan is `claims.toml`. A check is a test ("test_golden" a whole file, "test_golden::test_x" one
 of it), or a record: a file of results/, or of build/, with what it must say. Tests are read from
-the JUnit reports that the targets of make leave in build/. A claim without a check is red, and so is
-one whose test is gone; a claim whose tests did not run says so.
+the JUnit reports that the targets of make leave in build/. A claim without a check is red, and so
+is one whose test is gone; a claim whose tests did not run says so.
 """
 
 import ast
