@@ -38,7 +38,8 @@ _MODULE = re.compile(r"^module \\?(\S+) ?\((.*?)^endmodule", re.MULTILINE | re.D
 _SIGNED = re.compile(
     r"^  (?:input |output )?(?:reg |wire )?signed (?:\[\d+:0\] )?(\w+)", re.MULTILINE
 )
-_STATES = re.compile(r"^  reg .*?(\S+)(?: = .*)?;  // (\d+ \w+(?:, \d+ \w+)*)$", re.MULTILINE)
+_MACHINE = re.compile(r"^  reg \[\d+:0\] ((\w+)_state) = [A-Z]\w*;$", re.MULTILINE)
+_STATE = re.compile(r"^  localparam \[\d+:0\] (\w+) = \d+'h(\w+);$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def record(emission: Emission, vcd: Path, first: int) -> Recording:
 
 
 def read(vcd: Path) -> Iterator[Wave]:
-    """The signals that have a name in a VCD file."""
+    """The signals that have a name in a VCD file; a parameter is none."""
     head, _, body = vcd.read_text().partition("$enddefinitions $end\n")
     scopes: list[str] = []
     declared: dict[str, list[Wave]] = {}
@@ -97,7 +98,7 @@ def read(vcd: Path) -> Iterator[Wave]:
             scopes.append(found["scope"])
         elif found["up"]:
             scopes.pop()
-        elif not found["name"].startswith("_"):
+        elif not found["name"].startswith("_") and not found["name"].isupper():
             shared = changes.setdefault(found["id"], [])
             wave = Wave(tuple(scopes), found["name"].partition("[")[0], int(found["bits"]), shared)
             declared.setdefault(found["id"], []).append(wave)
@@ -138,9 +139,14 @@ def _told(verilog: str) -> tuple[dict[Names, dict[int, str]], set[Names]]:
     for module, body in _MODULE.findall(verilog):
         within = tuple(module.split(".")[1:])
         signed |= {(*within, name) for name in _SIGNED.findall(body)}
-        for name, told in _STATES.findall(body):
-            pairs = (pair.split() for pair in told.split(", "))
-            states[*within, name] = {int(value): state for value, state in pairs}
+        named = {state: int(value, 16) for state, value in _STATE.findall(body)}
+        for name, machine in _MACHINE.findall(body):
+            start = f"{machine.upper()}_"
+            states[*within, name] = {
+                value: state.removeprefix(start)
+                for state, value in named.items()
+                if state.startswith(start)
+            }
     return states, signed
 
 
