@@ -546,9 +546,7 @@ Board = Annotated[str, typer.Option(help="icebreaker, versa, ulx3s (85F) or ulx3
 @app.command()
 def fpga(
     board: Board = "icebreaker",
-    config: Annotated[
-        Path | None, typer.Option(help="Chip of your own, as TOML (the board's).")
-    ] = None,
+    config: Config = None,
     weights: Annotated[
         Path | None, typer.Option(help="Trained model that the chip holds from the start.")
     ] = None,

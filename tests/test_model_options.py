@@ -44,7 +44,11 @@ def options() -> dict[tuple[str, str], Any]:
 
 def test_the_same_option_has_the_same_words_in_all_rooms() -> None:
     """Where it means the same: what a chip, its data and its figures are."""
-    others = {("model calibrate", "config")}  # which drafts a chip where none is given
+    others = {  # which draft a chip where none is given, or try several
+        ("model calibrate", "config"),
+        ("model explore", "config"),
+        ("model explore", "rule"),
+    }
     for name in ("preset", "config", "rule", "data_dir", "test_fraction"):
         helps = {
             option.help
@@ -126,8 +130,10 @@ def test_a_slip_of_the_finger_is_asked_after(room: str, words: tuple[str, ...], 
     ],
 )
 def test_a_stop_is_one_line_in_every_room(
-    monkeypatch: pytest.MonkeyPatch, room: str, words: tuple[str, ...], called: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, room: str, words: tuple[str, ...], called: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def stop(*ignored: object, **too: object) -> None:
         raise KeyboardInterrupt
 

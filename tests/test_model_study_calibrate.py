@@ -115,7 +115,7 @@ def test_from_own_data_to_a_calibrated_chip(tmp_path: Path) -> None:
     assert run(app, ["new", "--data", own, "--out", chip]).exit_code == 0
     assert from_toml(chip).height == 7
     again = run(app, ["new", "--data", own, "--out", chip])
-    assert "chip.toml is there already; give --overwrite to replace it" in str(again.exception)
+    assert "chip.toml is there already; give --overwrite to replace it" in again.stderr
     figures, picture = tmp_path / "found.json", tmp_path / "ranges.png"
     options = ["--epochs", "2", "--json", str(figures), "--picture", str(picture)]
     done = run(app, ["calibrate", "--data", own, "--config", chip, "--out", best, *options])

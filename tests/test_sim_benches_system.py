@@ -28,7 +28,7 @@ def chunks(state: State) -> list[list[int]]:
     ]
 
 
-@pytest.mark.parametrize("simulator", tools.SIMULATORS)
+@pytest.mark.parametrize("simulator", tools.DRIVEN)
 def test_a_chip_works_in_a_system(simulator: str, tmp_path: Path) -> None:
     emission = emit(CONFIG, "aresetn", monitors=False)
     verilog = emission.write(tmp_path)[0]

@@ -36,7 +36,7 @@ SEEING = ChipConfig(
 )
 
 
-@pytest.mark.parametrize("simulator", tools.SIMULATORS)
+@pytest.mark.parametrize("simulator", tools.DRIVEN)
 def test_real_recordings_are_taken_in_whole_and_equal(simulator: str, tmp_path: Path) -> None:
     """Two windows of 24 ms at a clock of 1 MHz: a cycle a microsecond."""
     given = {path.name: read_recording(path) for path in REAL}

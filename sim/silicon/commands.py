@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,9 +15,11 @@ from model.contract.presets import chosen, data_for
 from model.contract.refusal import Refusal
 from model.cost.tables import TABLES
 from model.cost.technology import TARGET, Technology
-from model.data.dataset import Dataset
 from model.options import Config, Data, DataDir, Json, Preset, Rule, Seed
 from model.progress import remembering, stepping
+
+if TYPE_CHECKING:
+    from model.data.dataset import Dataset
 
 Train = Annotated[int | None, typer.Option(help="Training samples (all).")]
 Record = Annotated[
@@ -70,7 +72,7 @@ def power(
 
 def _power_of_gates(
     chip: ChipConfig,
-    data: Dataset,
+    data: "Dataset",
     train: int,
     epochs: int,
     seed: int,
