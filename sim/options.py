@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from model.options import among
-from sim.simulators import SIMULATORS
+from sim.tools import SIMULATORS
 
 Simulator = Annotated[
     str,

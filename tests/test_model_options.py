@@ -21,7 +21,7 @@ from model.contract.presets import DATA_SETS, PRESETS, data_for, preset
 from model.contract.reading import from_dict
 from model.contract.refusal import Refusal
 from model.options import among
-from sim.simulators import SIMULATORS
+from sim.tools import SIMULATORS
 
 ROOMS = {
     "model": model.__main__.app,

@@ -1,6 +1,6 @@
 """What boards with an ECP5 have in common: a PLL at the oscillator, a host on a serial line."""
 
-from amaranth.build import Platform
+from amaranth.build import Attrs, Pins, Platform, Resource, Subsignal
 from amaranth.build.run import BuildPlan
 from amaranth.hdl import Const, Instance, Module, Signal
 from amaranth.lib import io
@@ -16,15 +16,19 @@ BAUD = 1_000_000
 class Ecp5Board(Board):
     """A board whose chip runs from the PLL, its host on a serial line.
 
-    `oscillator`, the resource; `input_divider`, `multiplier` of its clock: the PLL compares the
-    one's share of the oscillator with the other's of its output; `output_divider` of the PLL's own
-    oscillator, which must run at 400 to 800 MHz.
+    `amaranth_board`, the board as `amaranth_boards` has it; `receive_pin`, `send_pin` of the line,
+    as the chip sees it. `oscillator`, the resource; `input_divider`, `multiplier` of its clock: the
+    PLL compares the one's share of the oscillator with the other's of its output; `output_divider`
+    of the PLL's own oscillator, which must run at 400 to 800 MHz.
     """
 
     constraints = "lpf"
     line_says = f"{BAUD} baud, 8 bits, no parity, 1 stop bit, on the USB serial port"
     pin_attributes = {"IO_TYPE": "LVCMOS33"}  # noqa: RUF012
     pull_up = {"PULLMODE": "UP"}  # noqa: RUF012
+    amaranth_board: type[Platform]
+    receive_pin: str
+    send_pin: str
     oscillator: str
     input_divider: int
     multiplier: int
@@ -39,7 +43,16 @@ class Ecp5Board(Board):
 
     def platform(self) -> Platform:
         """Amaranth's board, with the host's line and the camera."""
-        raise NotImplementedError
+        line = Resource(
+            "host",
+            0,
+            Subsignal("rx", Pins(self.receive_pin)),
+            Subsignal("tx", Pins(self.send_pin)),
+            Attrs(**self.pin_attributes, **self.pull_up),
+        )
+        platform = self.amaranth_board()
+        platform.add_resources([line, *self.camera])
+        return platform
 
     def start_clock(self, m: Module, platform: Platform, clock: Signal) -> Signal:
         locked = Signal()

@@ -1,26 +1,19 @@
 """ULX3S: an ECP5 with 84,000 or 24,000 tables, the host by USB's serial line, a camera on J1."""
 
-from amaranth.build import Attrs, Pins, Platform, Resource, Subsignal
 from amaranth_boards.ulx3s import ULX3S_25F_Platform, ULX3S_85F_Platform
 
 from model.contract.config import ChipConfig
 from model.contract.presets import preset
 from rtl.boards.ecp5 import Ecp5Board
 
-#: What the board calls ftdi_txd is driven by the USB chip, and heard here.
-HOST = Resource(
-    "host",
-    0,
-    Subsignal("rx", Pins("M1")),
-    Subsignal("tx", Pins("L4")),
-    Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP"),
-)
-
 
 class Ulx3s(Ecp5Board):
     """The board with 84,000 tables: `spoon` as the preset has it."""
 
     name = "ulx3s"
+    amaranth_board = ULX3S_85F_Platform
+    # What the board calls ftdi_txd is driven by the USB chip, and heard here.
+    receive_pin, send_pin = "M1", "L4"
     button = "button_fire"
     nextpnr = ("nextpnr-ecp5", "--85k", "--package", "CABGA381", "--speed", "6")
     loader = ("openFPGALoader", "--board", "ulx3s")
@@ -32,22 +25,13 @@ class Ulx3s(Ecp5Board):
     def own_chip(self) -> ChipConfig:
         return preset("spoon")
 
-    def platform(self) -> Platform:
-        platform = ULX3S_85F_Platform()
-        platform.add_resources([HOST, *self.camera])
-        return platform
-
 
 class Ulx3s25(Ulx3s):
     """The board with 24,000 tables: `spoon-lite`."""
 
     name = "ulx3s_25f"
+    amaranth_board = ULX3S_25F_Platform
     nextpnr = ("nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6")
 
     def own_chip(self) -> ChipConfig:
         return preset("spoon-lite")
-
-    def platform(self) -> Platform:
-        platform = ULX3S_25F_Platform()
-        platform.add_resources([HOST, *self.camera])
-        return platform

@@ -1,25 +1,18 @@
 """Lattice Versa ECP5-5G: 45,000 tables, the host by the USB port's serial line, a camera on X3."""
 
-from amaranth.build import Attrs, Pins, Platform, Resource, Subsignal
 from amaranth_boards.versa_ecp5_5g import VersaECP55GPlatform
 
 from model.contract.config import ChipConfig
 from model.contract.presets import preset
 from rtl.boards.ecp5 import Ecp5Board
 
-HOST = Resource(
-    "host",
-    0,
-    Subsignal("rx", Pins("C11")),
-    Subsignal("tx", Pins("A11")),
-    Attrs(IO_TYPE="LVCMOS33", PULLMODE="UP"),
-)
-
 
 class Versa(Ecp5Board):
     """`spoon` as the preset has it: 16 lanes, all counters."""
 
     name = "versa"
+    amaranth_board = VersaECP55GPlatform
+    receive_pin, send_pin = "C11", "A11"
     button = "rst"
     nextpnr = ("nextpnr-ecp5", "--um5g-45k", "--package", "CABGA381", "--speed", "8")
     loader = ("openFPGALoader", "--cable", "ft2232")
@@ -30,8 +23,3 @@ class Versa(Ecp5Board):
 
     def own_chip(self) -> ChipConfig:
         return preset("spoon")
-
-    def platform(self) -> Platform:
-        platform = VersaECP55GPlatform()
-        platform.add_resources([HOST, *self.camera])
-        return platform

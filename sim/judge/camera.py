@@ -19,7 +19,7 @@ from model.contract.choices import Coding
 from model.contract.config import ChipConfig
 from model.contract.event import LOST, WINDOW, Event, Mark, pack_event, pack_mark
 from model.contract.refusal import Refusal
-from model.contract.result import pack_verdict
+from model.contract.result import Verdict, pack_verdict, unpack
 from model.network import totals
 from model.sensor.recording import Events
 from model.state import State
@@ -135,8 +135,9 @@ def play(config: ChipConfig, state: State, recordings: dict[str, Events], way: W
         assert given is not None  # no sample is aborted
         scores, verdict = given
         results.append(np.append(scores, pack_verdict(verdict)).astype(np.uint32))
-        verilog = int(seen.results[number][-1]) & 0xFF
-        told.append(Seen(name, len(events), len(rows), verdict.label, verilog))
+        decided = unpack(int(seen.results[number][-1]))
+        assert isinstance(decided, Verdict)  # the bench waits for one a recording
+        told.append(Seen(name, len(events), len(rows), verdict.label, decided.label))
     last = len(parts) - 1
     found.traces(trace, seen.trace)
     found.results(results, seen.results)

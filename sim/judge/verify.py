@@ -41,8 +41,9 @@ from sim.judge.segment import (
     run_ahead,
     version,
 )
-from sim.simulators import SIMULATORS, cosim
+from sim.simulators import cosim
 from sim.simulators.bulk import prepare
+from sim.tools import SIMULATORS
 
 #: Runs of so few samples are not cut: workers start in the time that they take.
 UNBROKEN_SAMPLES = 4 * CHUNK_SAMPLES

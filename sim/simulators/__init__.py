@@ -1,5 +1,1 @@
 """One way to run the Verilog a file, all with one face: `observe(...) -> Observed`."""
-
-from sim.tools import SIMULATORS
-
-__all__ = ["SIMULATORS"]
